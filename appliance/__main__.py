@@ -1,7 +1,7 @@
 """The command line: `room-kiosk VERB` or `python -m appliance VERB`.
 
-Each verb's module is imported when the verb is used, so that the rooms service runs without the kiosk's libraries and the
-other way round.
+Each verb's module is imported when the verb is used, so that the rooms service runs without the kiosk's libraries and
+the other way round.
 """
 
 import importlib

@@ -1,0 +1,130 @@
+// An application written for the Video SDK, driven by the tests through `window.app`.
+// It knows nothing of our service but the address of the WebSocket.
+
+const { connect, createLocalTracks, LocalAudioTrack, LocalDataTrack } = Twilio.Video;
+
+const app = {
+  room: null,
+  events: [], // [name, detail], in order of arrival
+  messages: [], // what came over data tracks
+  errors: [],
+};
+window.app = app;
+window.addEventListener('error', (event) => app.errors.push(String(event.message)));
+window.addEventListener('unhandledrejection', (event) => app.errors.push(String(event.reason)));
+
+const context = new AudioContext();
+const note = (name, detail) => app.events.push([name, detail]);
+
+function watchTrack(track, publication, participant) {
+  note('trackSubscribed', { identity: participant.identity, kind: track.kind, name: publication.trackName, sid: publication.trackSid });
+  if (track.kind === 'data') {
+    track.on('message', (data) => app.messages.push(typeof data === 'string' ? data : Array.from(new Uint8Array(data))));
+    return;
+  }
+  const element = track.attach();
+  element.dataset.identity = participant.identity;
+  element.dataset.kind = track.kind;
+  document.body.append(element);
+}
+
+function watchParticipant(participant) {
+  note('participantConnected', { identity: participant.identity, sid: participant.sid });
+  participant.on('trackSubscribed', (track, publication) => watchTrack(track, publication, participant));
+  participant.on('trackUnsubscribed', (track, publication) => {
+    note('trackUnsubscribed', { identity: participant.identity, kind: track.kind, name: publication.trackName });
+    if (track.detach) track.detach().forEach((element) => element.remove());
+  });
+  for (const name of ['trackPublished', 'trackUnpublished', 'trackEnabled', 'trackDisabled']) {
+    participant.on(name, (publication) => note(name, { identity: participant.identity, kind: publication.kind, name: publication.trackName }));
+  }
+  participant.tracks.forEach((publication) => {
+    if (publication.track) watchTrack(publication.track, publication, participant);
+  });
+}
+
+app.join = async ({ token, wsServer, room, media = true, data = true, options = {} }) => {
+  await context.resume();
+  const tracks = media ? await createLocalTracks({ audio: true, video: { width: 640, height: 360, frameRate: 24 } }) : [];
+  if (data) {
+    app.dataTrack = new LocalDataTrack({ name: 'chat' });
+    tracks.push(app.dataTrack);
+  }
+  app.room = await connect(token, { name: room, wsServer, insights: false, tracks, ...options });
+  app.room.participants.forEach(watchParticipant);
+  app.room.on('participantConnected', watchParticipant);
+  app.room.on('participantDisconnected', (participant) => note('participantDisconnected', { identity: participant.identity }));
+  app.room.on('participantReconnecting', (participant) => note('participantReconnecting', { identity: participant.identity }));
+  app.room.on('participantReconnected', (participant) => note('participantReconnected', { identity: participant.identity }));
+  for (const name of ['reconnecting', 'reconnected', 'disconnected']) {
+    app.room.on(name, (first, second) => note(`room:${name}`, { code: (second ?? first)?.code ?? null }));
+  }
+  return { sid: app.room.sid, name: app.room.name, participant: app.room.localParticipant.sid };
+};
+
+app.leave = () => app.room.disconnect();
+app.say = (data) => app.dataTrack.send(typeof data === 'string' ? data : new Uint8Array(data).buffer);
+
+app.publishTone = async (frequency) => {
+  const oscillator = new OscillatorNode(context, { frequency });
+  const destination = context.createMediaStreamDestination();
+  oscillator.connect(destination);
+  oscillator.start();
+  const track = new LocalAudioTrack(destination.stream.getAudioTracks()[0], { name: 'tone' });
+  const publication = await app.room.localParticipant.publishTrack(track);
+  return publication.trackSid;
+};
+
+const element = (identity, kind) =>
+  [...document.querySelectorAll(kind)].find((candidate) => candidate.dataset.identity === identity);
+
+// The rows and columns of the frame number's blocks come from the test, in parts of the picture.
+app.blocks = (identity, { left, top, size_x, size_y, count }) => {
+  const video = element(identity, 'video');
+  if (!video || !video.videoWidth) return null;
+  const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
+  const painter = canvas.getContext('2d', { willReadFrequently: true });
+  painter.drawImage(video, 0, 0);
+  const levels = [];
+  for (let index = 0; index < count; index += 1) {
+    const x = Math.round((left + (index + 0.5) * size_x) * canvas.width);
+    const y = Math.round((top + 0.5 * size_y) * canvas.height);
+    const { data } = painter.getImageData(x - 1, y - 1, 3, 3);
+    let sum = 0;
+    for (let pixel = 0; pixel < data.length; pixel += 4) sum += data[pixel + 1];
+    levels.push(sum / (data.length / 4));
+  }
+  return { levels, width: canvas.width, height: canvas.height };
+};
+
+const analysers = new Map();
+app.hear = (identity) => {
+  const audio = element(identity, 'audio');
+  if (!audio) return null;
+  if (!analysers.has(audio)) {
+    const analyser = new AnalyserNode(context, { fftSize: 8192, smoothingTimeConstant: 0 });
+    context.createMediaStreamSource(audio.srcObject).connect(analyser);
+    analysers.set(audio, analyser);
+  }
+  const analyser = analysers.get(audio);
+  const wave = new Float32Array(analyser.fftSize);
+  analyser.getFloatTimeDomainData(wave);
+  const spectrum = new Float32Array(analyser.frequencyBinCount);
+  analyser.getFloatFrequencyData(spectrum);
+  let loudest = 0;
+  spectrum.forEach((level, index) => { if (level > spectrum[loudest]) loudest = index; });
+  const power = wave.reduce((sum, sample) => sum + sample * sample, 0) / wave.length;
+  return { dbfs: 10 * Math.log10(power + 1e-12), frequency: (loudest * context.sampleRate) / analyser.fftSize };
+};
+
+app.figures = async () => {
+  const [report] = await app.room.getStats();
+  return {
+    video: report.remoteVideoTrackStats.map(({ trackSid, bytesReceived, packetsLost, frameRate, dimensions }) => ({ trackSid, bytesReceived, packetsLost, frameRate, dimensions })),
+    audio: report.remoteAudioTrackStats.map(({ trackSid, bytesReceived, packetsLost }) => ({ trackSid, bytesReceived, packetsLost })),
+  };
+};
+
+app.decoded = (identity) => element(identity, 'video')?.getVideoPlaybackQuality().totalVideoFrames ?? 0;
+app.people = () => [...(app.room?.participants.values() ?? [])].map((participant) => participant.identity);
+app.ready = true;
