@@ -1,0 +1,210 @@
+"""The whole system as processes: broker, rooms service, kiosk, panel, each with its own folder, log and ready file."""
+
+import json
+import socket
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from twilio.jwt.access_token import AccessToken
+from twilio.jwt.access_token.grants import VideoGrant
+
+from tests.support.control_client import ControlClient
+from tests.support.processes import Program, appliance, wait_for
+from tests.support.programs_found import program
+
+KIOSK = "hall-2"
+ROOM = "lobby"
+
+
+def free_tcp_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Stack:
+    """Starts the parts that a test asks for; `close` stops them all."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.programs: list[Program] = []
+        self._broker: Program | None = None
+        self._rooms: Program | None = None
+        self._kiosk: Program | None = None
+        self._panel: Program | None = None
+        self.broker_port = 0
+
+    def _add(self, name: str, arguments: list[str], environment: Mapping[str, str] | None = None) -> Program:
+        found = Program(name, arguments, self.folder, environment=environment)
+        found.arguments += ["--ready-file", str(found.ready_path)]
+        self.programs.append(found)
+        return found
+
+    # --- broker ------------------------------------------------------------------------------------------------------
+
+    def start_broker(self) -> Program:
+        self.broker_port = free_tcp_port()
+        configuration = self.folder / "mosquitto.conf"
+        configuration.write_text(
+            f"listener {self.broker_port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_dest stderr\n"
+        )
+        self._broker = Program("broker", [program("mosquitto"), "-c", str(configuration)], self.folder)
+        self.programs.append(self._broker)
+        self.restart_broker()
+        return self._broker
+
+    def restart_broker(self) -> None:
+        assert self._broker is not None
+        self._broker.start(wait=False)
+        wait_for("the broker listens", lambda: _listens(self.broker_port))
+
+    @property
+    def broker(self) -> Program:
+        assert self._broker is not None
+        return self._broker
+
+    @property
+    def broker_url(self) -> str:
+        return f"mqtt://127.0.0.1:{self.broker_port}"
+
+    # --- rooms service -----------------------------------------------------------------------------------------------
+
+    def start_rooms(self, configuration: str = "") -> Program:
+        """Start the service on ports of its own choice; `configuration` is more of rooms.toml."""
+        path = self.folder / "rooms.toml"
+        path.write_text(configuration)
+        http, https, media = free_tcp_port(), free_tcp_port(), _free_udp_port()
+        arguments = [
+            "--config", str(path), "--state-dir", str(self.folder / "rooms"),
+            "--http", f"127.0.0.1:{http}", "--https", f"127.0.0.1:{https}",
+            "--media-port", str(media), "--advertise", "127.0.0.1",
+        ]  # fmt: skip
+        if self._broker is not None:
+            arguments += ["--mqtt-url", self.broker_url]
+        self._rooms = self._add("rooms", appliance("rooms", *arguments))
+        return self._rooms.start()
+
+    @property
+    def rooms(self) -> Program:
+        assert self._rooms is not None
+        return self._rooms
+
+    @property
+    def service(self) -> str:
+        address: str = self.rooms.ready["http"]
+        return address
+
+    @property
+    def credentials(self) -> Mapping[str, str]:
+        """`account_sid`, `auth_token`, `api_key_sid`, `api_key_secret` of the service."""
+        values: Mapping[str, str] = json.loads(Path(self.rooms.ready["credentials_file"]).read_text())
+        return values
+
+    def token(self, identity: str, room: str | None = ROOM) -> str:
+        """Mint an access token with the unmodified helper library, as an application server does."""
+        keys = self.credentials
+        token = AccessToken(keys["account_sid"], keys["api_key_sid"], keys["api_key_secret"], identity=identity)
+        token.add_grant(VideoGrant(room=room))
+        text: str = token.to_jwt()
+        return text
+
+    # --- kiosk -------------------------------------------------------------------------------------------------------
+
+    def start_kiosk(
+        self, more: str = "", *, environment: Mapping[str, str] | None = None, wait: bool = True
+    ) -> Program:
+        """Start a kiosk with virtual devices; `more` is TOML appended to its configuration."""
+        path = self.folder / "kiosk.toml"
+        path.write_text(self.kiosk_configuration(more))
+        self._kiosk = self._add("kiosk", appliance("kiosk", "--config", str(path)), environment)
+        return self._kiosk.start(wait=wait)
+
+    def kiosk_configuration(self, more: str) -> str:
+        mqtt = (
+            f'enabled = true\nurl = "{self.broker_url}"\nallow_insecure = true' if self._broker else "enabled = false"
+        )
+        return f"""
+[device]
+id = "{KIOSK}"
+name = "Hall 2"
+[rooms_service]
+url = "{self.service}"
+allow_insecure = true
+auth = "api_key"
+credentials_file = "{self.rooms.ready["credentials_file"]}"
+[mqtt]
+{mqtt}
+[paths]
+state = "{self.folder / "kiosk"}"
+control_socket = "{self.folder / "control.sock"}"
+{more}
+"""
+
+    @property
+    def kiosk(self) -> Program:
+        assert self._kiosk is not None
+        return self._kiosk
+
+    def control(self) -> ControlClient:
+        """Open the kiosk's control socket."""
+        return ControlClient(self.folder / "control.sock")
+
+    # --- panel -------------------------------------------------------------------------------------------------------
+
+    def start_panel(self) -> Program:
+        socket_path = str(self.folder / "control.sock")
+        self._panel = self._add("panel", appliance("panel", "--socket", socket_path, "--bind", "127.0.0.1:0"))
+        return self._panel.start()
+
+    @property
+    def panel(self) -> Program:
+        assert self._panel is not None
+        return self._panel
+
+    @property
+    def panel_url(self) -> str:
+        url: str = self.panel.ready["url"]
+        return url.rstrip("/")
+
+    def close(self) -> None:
+        for running in reversed(self.programs):
+            running.stop()
+
+    def logs(self) -> str:
+        return "\n".join(running.tail(60) for running in self.programs)
+
+
+def fetch(url: str) -> bytes:
+    """GET from loopback, whatever proxy the environment names."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=10) as answer:
+        body: bytes = answer.read()
+        return body
+
+
+def fetch_json(url: str) -> Any:
+    return json.loads(fetch(url))
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _free_udp_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running_stack(folder: Path) -> Iterator[Stack]:
+    stack = Stack(folder)
+    try:
+        yield stack
+    finally:
+        stack.close()
