@@ -1,24 +1,7 @@
 """The use cases of the rooms service: the only door to rooms, for sockets, REST and the guest page alike."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from appliance.rooms.conversation import JoinRequest, ResumeRequest, Tell, UpdateRequest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IceServer:
-    """An entry of `iced.ice_servers`, handed to RTCPeerConnection unchanged (signaling.md 2.2)."""
-
-    urls: tuple[str, ...]
-    username: str | None = None
-    credential: str | None = None
-
-    def to_wire(self) -> Mapping[str, object]:
-        entry: dict[str, object] = {"urls": list(self.urls)}
-        if self.username is not None:
-            entry |= {"username": self.username, "credential": self.credential}
-        return entry
+from appliance.signaling.states import IceServer
 
 
 class Attachment:
