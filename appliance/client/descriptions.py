@@ -1,0 +1,70 @@
+"""What the client reads out of a session description by itself. Pure.
+
+The stack (aiortc) negotiates; these few lines are read from the text because the wire binds by them:
+mid and msid (signaling.md 3.2), ice-lite and ufrag (4.6).
+"""
+
+import re
+from dataclasses import dataclass
+
+_DIRECTIONS = frozenset({"sendrecv", "sendonly", "recvonly", "inactive"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """One m-section of a description.
+
+    `track_id` is the last token of the section-level `a=msid` (signaling.md 3.2), None without one.
+    """
+
+    kind: str
+    mid: str
+    direction: str
+    track_id: str | None
+    codecs: tuple[str, ...]
+
+    @property
+    def sends(self) -> bool:
+        """Whether the describing end sends on this section."""
+        return self.direction in ("sendrecv", "sendonly")
+
+
+def sections(sdp: str) -> tuple[Section, ...]:
+    """Return the sections in their order; lines we do not know pass by."""
+    _, *parts = re.split(r"(?:^|\r?\n)m=", sdp)
+    return tuple(_section(part.splitlines()) for part in parts)
+
+
+def _section(lines: list[str]) -> Section:
+    kind, _, numbers = lines[0].partition(" ")
+    mid, direction, track_id = "", "sendrecv", None  # sendrecv where nothing is said: RFC 8866, 6.7
+    names: dict[str, str] = {}
+    for line in lines[1:]:
+        name, _, value = line.removeprefix("a=").partition(":")
+        if name == "mid":
+            mid = value.strip()
+        elif name == "msid":
+            track_id = value.split()[-1] if value.split() else None
+        elif name == "rtpmap":
+            number, _, codec = value.partition(" ")
+            names[number] = codec.partition("/")[0].upper()
+        elif name in _DIRECTIONS and not value:
+            direction = name
+    codecs = tuple(names[number] for number in numbers.split()[2:] if number in names)
+    return Section(kind=kind, mid=mid, direction=direction, track_id=track_id, codecs=codecs)
+
+
+def is_ice_lite(sdp: str) -> bool:
+    return re.search(r"^a=ice-lite\s*$", sdp, re.MULTILINE) is not None
+
+
+def ice_ufrag(sdp: str) -> str | None:
+    """Return the first `a=ice-ufrag`, which names the generation of candidates (signaling.md 4.6)."""
+    found = re.search(r"^a=ice-ufrag:(\S+)", sdp, re.MULTILINE)
+    return found.group(1) if found else None
+
+
+def without_candidates(sdp: str) -> str:
+    """Return the description without candidates, as the SDK sends it in its first offer (signaling.md 4.2)."""
+    kept = [line for line in sdp.splitlines() if not line.startswith(("a=candidate:", "a=end-of-candidates"))]
+    return "\r\n".join(kept) + "\r\n"

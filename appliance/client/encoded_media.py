@@ -1,0 +1,244 @@
+"""Encoded media in and out of aiortc without its codecs: the client's only file to touch aiortc's insides.
+
+What is touched, why, and for how long it has been so (media-engine.md 5, 8; kiosk-processes.md 4):
+
+    receiver's decoder queue, jitter buffer   packets and frames are taken before aiortc decodes them
+    receiver's codecs, _send_rtcp_pli/_nack   to know what came, and to ask for a key frame or once more for packets
+    sender's _handle_rtcp_packet, _ssrc       PLI, FIR and REMB reach a camera that encodes by itself
+    sender's _track_id, _stream_id            `a=msid` names the track as signaling does
+    transceiver's _set_mid, _set_mline_index  an offer we drop must not leave its transceivers to the server's offer
+    gatherer's ICE connection                 loopback addresses, larger socket buffers
+
+The names are checked when this module is imported, so that another aiortc fails at once and says why.
+"""
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import aioice
+from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
+from aiortc.rtcicetransport import RTCIceGatherer
+from aiortc.rtp import (
+    RTCP_PSFB_APP,
+    RTCP_PSFB_FIR,
+    RTCP_PSFB_PLI,
+    AnyRtcpPacket,
+    RtcpPsfbPacket,
+    RtpPacket,
+    unpack_remb_fci,
+)
+
+from appliance.client.feeds import Feed
+from appliance.client.packet_order import FrameOrder, VideoPacket, VoiceOrder
+from appliance.media_engine import TrackKind
+
+logger = logging.getLogger(__name__)
+
+_DECODER_QUEUE = "_RTCRtpReceiver__decoder_queue"
+_JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
+_RECEIVER_CODECS = "_RTCRtpReceiver__codecs"
+
+SOCKET_BUFFER_BYTES = 1 << 20
+"""An event loop that is late by 100 ms must not lose packets and begin to ask for them (kiosk-processes.md 4)."""
+
+SMALLEST_BITRATE_CHANGE = 0.1
+
+
+def _check_insides() -> None:
+    """Raise ImportError naming everything that this aiortc lacks."""
+    missing = [
+        f"{kind.__name__}.{name}"
+        for kind, names in {
+            RTCRtpReceiver: ("_handle_rtp_packet", "_send_rtcp_pli", "_send_rtcp_nack"),
+            RTCRtpSender: ("_handle_rtcp_packet",),
+            RTCRtpTransceiver: ("_set_mid", "_set_mline_index"),
+            aioice.Connection: ("get_component_candidates",),
+        }.items()
+        for name in names
+        if not hasattr(kind, name)
+    ]
+    for kind, attributes in {
+        RTCRtpReceiver: (_DECODER_QUEUE, _JITTER_BUFFER, _RECEIVER_CODECS),
+        RTCRtpSender: ("_ssrc", "_stream_id"),
+        RTCRtpTransceiver: ("_offerDirection",),
+        RTCIceGatherer: ("_connection",),
+        aioice.Connection: ("_protocols",),
+    }.items():
+        assigned = vars(kind)["__init__"].__code__.co_names
+        missing += [f"{kind.__name__}.{name}" for name in attributes if name not in assigned]
+    if missing:
+        raise ImportError(f"this aiortc or aioice has changed inside and cannot be used: no {', '.join(missing)}")
+
+
+_check_insides()
+
+
+# --- receiving -------------------------------------------------------------------------------------------------------
+
+Delivery = Callable[[str, bytes, int, bool], None]
+"""Called on the event loop: codec as in SDP, encoded data, 32-bit RTP timestamp, whether data before it was lost."""
+
+
+class _NoDecoding:
+    """In place of the queue to aiortc's decoder thread: that thread is told to end as soon as it begins."""
+
+    def put(self, _: object) -> None:
+        return
+
+    def get(self) -> None:
+        return None
+
+
+class IncomingMedia:
+    """What arrives on one section, before any decoder. Bound to one remote track after another.
+
+    Attributes:
+        deliver: takes what arrives; nothing is kept while it is None.
+    """
+
+    def __init__(self, receiver: RTCRtpReceiver, kind: TrackKind, mid: str) -> None:
+        self.kind = kind
+        self.mid = mid
+        self.deliver: Delivery | None = None
+        self._receiver: Any = receiver
+        self._codec = ""
+        self._ssrc: int | None = None
+        setattr(receiver, _DECODER_QUEUE, _NoDecoding())
+        setattr(receiver, _JITTER_BUFFER, self)  # we stand in for it: `add` below
+        self._voice = VoiceOrder(lambda payload, timestamp: self._hand_over(payload, timestamp, False))
+        self._frames = FrameOrder(self._hand_over)
+
+    def add(self, packet: RtpPacket) -> tuple[bool, None]:
+        """Stand in for aiortc's JitterBuffer: never wants a PLI by itself, never has a frame for the decoder."""
+        codec = getattr(self._receiver, _RECEIVER_CODECS).get(packet.payload_type)
+        self._codec = codec.name if codec is not None else ""
+        self._ssrc = packet.ssrc
+        data: bytes = packet._data  # type: ignore[attr-defined]
+        if self.kind is TrackKind.AUDIO:
+            self._voice.add(packet.sequence_number, packet.timestamp, data)
+        else:
+            now = time.monotonic()
+            video = VideoPacket(packet.sequence_number, packet.timestamp, bool(packet.marker), data)
+            self._frames.add(video, now)
+            if missing := self._frames.missing(now):
+                self._run(self._receiver._send_rtcp_nack(packet.ssrc, missing))
+        return False, None
+
+    def request_keyframe(self) -> None:
+        """Ask the sender for a key frame (PLI). On the event loop only."""
+        if self._ssrc is not None:
+            self._run(self._receiver._send_rtcp_pli(self._ssrc))
+
+    def _hand_over(self, data: bytes, timestamp: int, after_gap: bool) -> None:
+        if self.deliver is not None:
+            self.deliver(self._codec, data, timestamp, after_gap)
+
+    def _run(self, sending: Any) -> None:
+        task = asyncio.ensure_future(sending)
+        _running.add(task)
+        task.add_done_callback(_running.discard)
+
+
+_running: set[asyncio.Future[Any]] = set()
+"""Feedback packets on their way out; the loop itself keeps only weak references to tasks."""
+
+
+# --- sending ---------------------------------------------------------------------------------------------------------
+
+
+def adopt_sender(sender: RTCRtpSender, feed: Feed) -> None:
+    """Tell the feed's track of key frame requests and of the bit rate that the path carries."""
+    insides: Any = sender
+    original = insides._handle_rtcp_packet
+    told_bps = 0
+
+    async def handle(packet: AnyRtcpPacket) -> None:
+        nonlocal told_bps
+        if isinstance(packet, RtcpPsfbPacket):
+            if packet.fmt in (RTCP_PSFB_PLI, RTCP_PSFB_FIR):
+                feed.request_keyframe()
+            elif packet.fmt == RTCP_PSFB_APP:
+                bitrate_bps = _estimate_for(packet, insides._ssrc)
+                if bitrate_bps and abs(bitrate_bps - told_bps) > SMALLEST_BITRATE_CHANGE * told_bps:
+                    told_bps = bitrate_bps
+                    feed.set_bitrate(bitrate_bps)
+        await original(packet)
+
+    insides._handle_rtcp_packet = handle
+
+
+def _estimate_for(packet: RtcpPsfbPacket, ssrc: int) -> int | None:
+    """Return the bits per second of a REMB that names `ssrc`, else None."""
+    try:
+        bitrate_bps, ssrcs = unpack_remb_fci(packet.fci)
+    except ValueError:
+        return None  # another application-layer message
+    return bitrate_bps if ssrc in ssrcs else None
+
+
+def name_sender(sender: RTCRtpSender, track_id: str) -> None:
+    """Make `a=msid:- <track id>` of the section name the published track (signaling.md 3.1)."""
+    insides: Any = sender
+    insides._stream_id = "-"
+    insides._track_id = track_id
+
+
+# --- negotiating -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def kept_from_remote_offer(pc: RTCPeerConnection) -> Iterator[None]:
+    """Keep transceivers of a dropped offer out of a remote one and of its answer.
+
+    aiortc gives an offered section to the first transceiver of its kind without a mid (signaling.md A8), finds
+    transceivers by the place they had in the dropped offer, and expects that each has been offered a direction.
+    Ours wait for our next offer.
+    """
+    held: list[Any] = [transceiver for transceiver in pc.getTransceivers() if transceiver.mid is None]
+    for number, transceiver in enumerate(held):
+        transceiver._set_mid(f"held-{number}")
+        transceiver._set_mline_index(None)
+        transceiver._offerDirection = "inactive"
+    try:
+        yield
+    finally:
+        for transceiver in held:
+            transceiver._set_mid(None)
+
+
+# --- ICE -------------------------------------------------------------------------------------------------------------
+
+
+def prepare_gathering(gatherer: RTCIceGatherer, *, loopback: bool) -> None:
+    """Let a gatherer use this machine's loopback addresses too, and give its sockets larger buffers.
+
+    aioice never offers loopback (RFC 8445, 5.1.1.1, forbids it between machines). Where the service itself is on a
+    loopback address nothing else may lead to it.
+    """
+    insides: Any = gatherer
+    connection: Any = insides._connection
+    original = connection.get_component_candidates
+
+    async def gather(component: int, addresses: list[str], timeout: int = 5) -> list[Any]:
+        extra = [address for address in _loopback_addresses() if address not in addresses] if loopback else []
+        candidates: list[Any] = await original(component=component, addresses=[*addresses, *extra], timeout=timeout)
+        for protocol in connection._protocols:
+            _enlarge_buffers(protocol.transport.get_extra_info("socket"))
+        return candidates
+
+    connection.get_component_candidates = gather
+
+
+def _enlarge_buffers(udp: Any) -> None:
+    if udp is not None:  # None for TURN
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            udp.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_BYTES)
+
+
+def _loopback_addresses() -> list[str]:
+    return ["127.0.0.1", "::1"] if socket.has_ipv6 else ["127.0.0.1"]

@@ -1,0 +1,475 @@
+"""One RTCPeerConnection, driven by values: descriptions in, descriptions out, tracks as wanted state.
+
+Offers are made but not applied until their answer is here, as the SDK does in browsers (signaling.md 4.2): so an
+offer can be dropped in a collision, although aiortc has no rollback. One task works off what arrived, in order.
+
+    set_tracks ─┐                              ┌─▶ listener.send        our descriptions and candidates
+    handle ─────┴─▶ task ─▶ RTCPeerConnection ─┼─▶ listener.media_changed, channel_opened
+                                               └─▶ listener.connected, failed, track_failed
+"""
+
+import asyncio
+import contextlib
+import logging
+import uuid
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from aiortc import (
+    InvalidStateError,
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCIceServer,
+    RTCIceTransportPolicy,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCRtpTransceiver,
+    RTCSessionDescription,
+)
+from aiortc.exceptions import InternalError, OperationError
+from aiortc.sdp import candidate_from_sdp
+
+from appliance.client import encoded_media
+from appliance.client.descriptions import ice_ufrag, is_ice_lite, sections
+from appliance.client.encoded_media import IncomingMedia
+from appliance.client.feeds import Feed
+from appliance.client.local_tracks import LocalDataTrack, LocalMediaTrack, LocalTrack
+from appliance.client.negotiation import Negotiation, Step
+from appliance.errors import (
+    MediaClientLocalDescFailedError,
+    MediaClientRemoteDescFailedError,
+    MediaConnectionError,
+    MediaDTLSTransportFailedError,
+    MediaNoSupportedCodecError,
+    RoomError,
+)
+from appliance.media_engine import (
+    Description,
+    DescriptionType,
+    IceCandidate,
+    IceState,
+    PeerConnectionState,
+    TrackKind,
+)
+from appliance.signaling.states import IceServer
+
+logger = logging.getLogger(__name__)
+
+CONNECT_DEADLINE_S = 15.0
+"""From the first answer to media that could flow; aioice alone would wait for ever for more candidates."""
+
+CLOSE_DEADLINE_S = 3.0
+
+_STACK_ERRORS = (
+    InternalError,
+    InvalidStateError,
+    OperationError,
+    ValueError,
+    AssertionError,
+    LookupError,
+    AttributeError,
+)
+"""What aiortc raises at a description that it cannot use; it has no error of its own for that."""
+
+MEDIA_KINDS = (TrackKind.AUDIO, TrackKind.VIDEO)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerConnectionSettings:
+    """What every peer connection of a room is made with.
+
+    `loopback`: the service is on this machine's loopback address. `relay_only`: TURN candidates alone.
+    """
+
+    ice_servers: tuple[IceServer, ...] = ()
+    loopback: bool = False
+    relay_only: bool = False
+
+
+class PeerConnectionListener(Protocol):
+    """Told on the event loop what happens to a peer connection."""
+
+    def send(self, state: PeerConnectionState) -> None: ...
+    def media_changed(self) -> None: ...
+    def channel_opened(self, channel: RTCDataChannel) -> None: ...
+    def connected(self, connection: "PeerConnection") -> None: ...
+    def failed(self, connection: "PeerConnection", error: RoomError) -> None: ...
+    def track_failed(self, track: LocalTrack, error: RoomError) -> None: ...
+
+
+@dataclass(slots=True)
+class _Sending:
+    """A section of ours with its feed; without a track it is idle and may be used again."""
+
+    transceiver: RTCRtpTransceiver
+    feed: Feed
+    track: LocalMediaTrack | None
+    prefers_h264: bool
+
+    def could_carry(self, track: LocalMediaTrack) -> bool:
+        h264 = track.kind is TrackKind.VIDEO and track.is_encoded
+        return self.track is None and self.feed.kind == track.kind and self.prefers_h264 == h264
+
+
+class PeerConnection:
+    """See the module. `id` names it on the wire; one chosen by the server is taken over."""
+
+    def __init__(
+        self, settings: PeerConnectionSettings, listener: PeerConnectionListener, *, id: str | None = None
+    ) -> None:
+        self.id = id or str(uuid.uuid4())
+        self.is_connected = False
+        self.last_sent: Description | None = None
+        self.media: Mapping[str, IncomingMedia] = {}
+        """What arrives now, by the id that `subscribed` uses (signaling.md 3.2)."""
+        self._settings = settings
+        self._listener = listener
+        self._negotiation = Negotiation()
+        self._pending_offer: RTCSessionDescription | None = None
+        self._received: deque[PeerConnectionState] = deque()
+        self._tracks: tuple[LocalTrack, ...] = ()
+        self._sending: list[_Sending] = []
+        self._channels: dict[str, RTCDataChannel] = {}
+        self._incoming: dict[str, IncomingMedia] = {}
+        self._has_offered = False
+        self._needs_offer = False
+        self._candidates_told = False
+        self._candidates_taken: set[str] = set()
+        self._closed = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._wake = asyncio.Event()
+        self._stack = self._build_stack()
+        self._task = asyncio.create_task(self._work(), name=f"peer connection {self.id[:8]}")
+
+    # --- driven by values ----------------------------------------------------------------------------------------
+
+    def set_tracks(self, tracks: Sequence[LocalTrack]) -> None:
+        """Send exactly these tracks. Media of one that is missing stops at once; the rest follows by an offer."""
+        self._tracks = tuple(tracks)
+        for sending in self._sending:
+            if sending.track is not None and sending.track not in self._tracks:
+                sending.track = None
+                sending.feed.attach(None)
+                self._needs_offer = True
+        for label in [label for label in self._channels if label not in {track.id for track in tracks}]:
+            self._channels.pop(label).close()
+        carried = [sending.track for sending in self._sending]
+        media = [track for track in tracks if isinstance(track, LocalMediaTrack) and track not in carried]
+        channels = [track for track in tracks if isinstance(track, LocalDataTrack) and track.id not in self._channels]
+        if self._stack.sctp is not None and self._stack.sctp.mid is not None:
+            self._open_channels(channels)
+            channels = []
+        if media or channels:
+            self._needs_offer = True
+        self._wake.set()
+
+    def offer(self) -> None:
+        """Make an offer as soon as the exchange allows, also without any track."""
+        self._needs_offer = True
+        self._wake.set()
+
+    def handle(self, state: PeerConnectionState) -> None:
+        """Take what the server says of this peer connection."""
+        self._received.append(state)
+        self._wake.set()
+
+    def for_sync(self) -> PeerConnectionState:
+        """Return the entry for a `sync` message: the last description of ours (signaling.md 2.9)."""
+        return PeerConnectionState(id=self.id, description=self.last_sent)
+
+    def close_description(self) -> Description:
+        """Return what tells the server that we give this peer connection up (signaling.md 4.7)."""
+        return Description(type=DescriptionType.CLOSE, revision=self._negotiation.close_revision())
+
+    def release_tracks(self) -> None:
+        """Let go of all local tracks at once, so that another peer connection can take them."""
+        self._tracks = ()
+        for sending in self._sending:
+            sending.track = None
+            sending.feed.attach(None)
+
+    async def close(self) -> None:
+        """End the connection and free its ports. Closing twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
+        self.is_connected = False
+        self.release_tracks()
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        for sending in self._sending:
+            sending.feed.stop()
+        try:
+            async with asyncio.timeout(CLOSE_DEADLINE_S):
+                await self._stack.close()
+        except TimeoutError:
+            logger.warning("peer connection %s did not close within %g s", self.id, CLOSE_DEADLINE_S)
+
+    async def raw_stats(self) -> Mapping[str, Any]:
+        """Return aiortc's report."""
+        report: Mapping[str, Any] = await self._stack.getStats()
+        return report
+
+    # --- the work ------------------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                while self._received:
+                    await self._take(self._received.popleft())
+                if self._needs_offer and not self._negotiation.offering:
+                    await self._make_offer()
+            except RoomError as error:
+                logger.warning("peer connection %s: %s", self.id, error)
+                self._fail(error)
+                return
+
+    async def _take(self, state: PeerConnectionState) -> None:
+        if state.description is not None:
+            await self._take_description(state.description)
+        if state.ice is not None:
+            await self._take_candidates(state.ice.candidates)
+
+    async def _take_description(self, description: Description) -> None:
+        match self._negotiation.receive(description):
+            case Step.APPLY_ANSWER:
+                await self._apply_answer(description)
+            case Step.ANSWER:
+                await self._answer(description)
+            case Step.DROP_OURS_AND_ANSWER:
+                self._pending_offer = None
+                self._needs_offer = True
+                await self._answer(description)
+            case Step.OFFER:
+                await self._make_offer()
+            case Step.CLOSE:
+                self._fail(MediaConnectionError("the service closed the peer connection"))
+            case Step.IGNORE | Step.WAIT:
+                logger.debug("peer connection %s: %s %d not now", self.id, description.type, description.revision)
+
+    async def _make_offer(self) -> None:
+        self._needs_offer = False
+        self._prepare_sections()
+        try:
+            offer = await self._stack.createOffer()
+        except _STACK_ERRORS as error:
+            raise MediaClientLocalDescFailedError(f"cannot make an offer: {error}") from error
+        self._pending_offer = offer
+        self._has_offered = True
+        self._tell(DescriptionType.OFFER, self._negotiation.begin_offer(), offer.sdp)
+
+    async def _apply_answer(self, description: Description) -> None:
+        offer, self._pending_offer = self._pending_offer, None
+        assert offer is not None
+        assert description.sdp is not None
+        self._refuse_lost_codecs(description.sdp)
+        try:
+            await self._stack.setLocalDescription(offer)
+            await self._stack.setRemoteDescription(RTCSessionDescription(sdp=description.sdp, type="answer"))
+        except _STACK_ERRORS as error:
+            raise MediaClientRemoteDescFailedError(f"cannot apply the service's answer: {error}") from error
+        self._described(description.sdp)
+        waiting = self._negotiation.take_waiting()
+        if waiting is not None:
+            await self._take_description(waiting)
+
+    async def _answer(self, description: Description) -> None:
+        assert description.sdp is not None
+        try:
+            with encoded_media.kept_from_remote_offer(self._stack):
+                await self._stack.setRemoteDescription(RTCSessionDescription(sdp=description.sdp, type="offer"))
+                await self._stack.setLocalDescription(await self._stack.createAnswer())
+        except _STACK_ERRORS as error:
+            raise MediaClientRemoteDescFailedError(f"cannot apply the service's offer: {error}") from error
+        self._negotiation.answered()
+        self._tell(DescriptionType.ANSWER, description.revision, self._stack.localDescription.sdp)
+        self._described(description.sdp)
+
+    def _tell(self, kind: DescriptionType, revision: int, sdp: str) -> None:
+        self.last_sent = Description(type=kind, revision=revision, sdp=sdp)
+        self._listener.send(PeerConnectionState(id=self.id, description=self.last_sent))
+
+    def _described(self, remote_sdp: str) -> None:
+        """An exchange is complete: tell candidates once, and what arrives where now."""
+        if not self._candidates_told:
+            self._candidates_told = True
+            self._tell_candidates(remote_sdp)
+            self._deadline = asyncio.get_running_loop().call_later(CONNECT_DEADLINE_S, self._too_late)
+        media = {
+            section.track_id: self._incoming[section.mid]
+            for section in sections(remote_sdp)
+            if section.sends and section.track_id is not None and section.mid in self._incoming
+        }
+        if media != self.media:
+            self.media = media
+            self._listener.media_changed()
+
+    def _tell_candidates(self, remote_sdp: str) -> None:
+        """Everything has been gathered: one complete list, which a server with ICE-lite need not see (4.6)."""
+        local_sdp = self._stack.localDescription.sdp
+        candidates = () if is_ice_lite(remote_sdp) else _candidates(local_sdp)
+        ice = IceState(revision=1, ufrag=ice_ufrag(local_sdp) or "", candidates=candidates, complete=True)
+        self._listener.send(PeerConnectionState(id=self.id, ice=ice))
+
+    async def _take_candidates(self, candidates: Sequence[IceCandidate]) -> None:
+        if self._negotiation.stable == 0:
+            return  # the list is cumulative: the next one holds these as well
+        for candidate in candidates:
+            if candidate.candidate and candidate.candidate not in self._candidates_taken:
+                self._candidates_taken.add(candidate.candidate)
+                try:
+                    parsed = candidate_from_sdp(candidate.candidate.removeprefix("candidate:"))
+                except (AssertionError, ValueError, IndexError):
+                    logger.warning("peer connection %s: unusable candidate %r", self.id, candidate.candidate)
+                    continue
+                parsed.sdpMid, parsed.sdpMLineIndex = candidate.sdp_mid, candidate.sdp_m_line_index
+                await self._stack.addIceCandidate(parsed)
+
+    # --- sections ------------------------------------------------------------------------------------------------
+
+    def _prepare_sections(self) -> None:
+        """Bring the stack's transceivers and channels in line with the wanted tracks, just before an offer."""
+        carried = [sending.track for sending in self._sending]
+        for track in self._tracks:
+            if isinstance(track, LocalMediaTrack) and track not in carried:
+                self._carry(track)
+        for sending in self._sending:
+            sending.transceiver.direction = "inactive" if sending.track is None else "sendonly"
+        if not self._has_offered:
+            present = {transceiver.kind for transceiver in self._stack.getTransceivers()}
+            for kind in MEDIA_KINDS:  # at least one section of each (signaling.md 4.2)
+                if kind.value not in present:
+                    self._stack.addTransceiver(kind.value, direction="recvonly")
+        self._open_channels(
+            [track for track in self._tracks if isinstance(track, LocalDataTrack) and track.id not in self._channels]
+        )
+        for transceiver in self._stack.getTransceivers():
+            if transceiver.mid is None:
+                gatherer = transceiver.receiver.transport.transport.iceGatherer
+                if gatherer.state == "new":
+                    encoded_media.prepare_gathering(gatherer, loopback=self._settings.loopback)
+
+    def _carry(self, track: LocalMediaTrack) -> None:
+        sending = next((sending for sending in self._sending if sending.could_carry(track)), None)
+        if sending is None:
+            feed = Feed(track.kind)
+            transceiver = self._stack.addTransceiver(feed, direction="sendonly")
+            h264 = track.kind is TrackKind.VIDEO and track.is_encoded
+            if h264:
+                transceiver.setCodecPreferences(_h264_first())
+            sending = _Sending(transceiver, feed, None, h264)
+            encoded_media.adopt_sender(transceiver.sender, feed)
+            self._sending.append(sending)
+        sending.track = track
+        encoded_media.name_sender(sending.transceiver.sender, track.id)
+        sending.feed.attach(track)
+
+    def _refuse_lost_codecs(self, answer_sdp: str) -> None:
+        """Give up pre-encoded tracks whose codec the service does not take: nothing could convert them."""
+        codecs = {section.mid: section.codecs for section in sections(answer_sdp)}
+        offered = {section.track_id: section.mid for section in sections(self._offered_sdp())}
+        for sending in self._sending:
+            track = sending.track
+            if track is None or not sending.prefers_h264:
+                continue
+            taken = codecs.get(offered.get(track.id, ""), ("H264",))
+            if "H264" not in taken:
+                self._listener.track_failed(track, MediaNoSupportedCodecError("the room takes no H.264"))
+
+    def _offered_sdp(self) -> str:
+        return self.last_sent.sdp or "" if self.last_sent is not None else ""
+
+    def _open_channels(self, tracks: Sequence[LocalDataTrack]) -> None:
+        for track in tracks:
+            channel = self._stack.createDataChannel(
+                track.id,
+                ordered=track.ordered,
+                maxPacketLifeTime=track.max_packet_life_time,
+                maxRetransmits=track.max_retransmits,
+            )
+            self._channels[track.id] = channel
+            _connect_outlet(track, channel)
+
+    # --- the stack -----------------------------------------------------------------------------------------------
+
+    def _build_stack(self) -> RTCPeerConnection:
+        policy = RTCIceTransportPolicy.RELAY if self._settings.relay_only else RTCIceTransportPolicy.ALL
+        servers = [
+            RTCIceServer(urls=list(server.urls), username=server.username, credential=server.credential)
+            for server in self._settings.ice_servers
+        ]
+        stack = RTCPeerConnection(
+            RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE, iceTransportPolicy=policy)
+        )
+        stack.on("track", self._track_arrives)
+        stack.on("datachannel", self._listener.channel_opened)
+        stack.on("connectionstatechange", self._state_changed)
+        return stack
+
+    def _track_arrives(self, track: Any) -> None:
+        for transceiver in self._stack.getTransceivers():
+            if transceiver.receiver.track is track and transceiver.mid is not None:
+                kind = TrackKind(transceiver.kind)
+                self._incoming[transceiver.mid] = IncomingMedia(transceiver.receiver, kind, transceiver.mid)
+
+    def _state_changed(self) -> None:
+        if self._closed:
+            return
+        match self._stack.connectionState:
+            case "connected":
+                self.is_connected = True
+                if self._deadline is not None:
+                    self._deadline.cancel()
+                self._listener.connected(self)
+            case "failed" if self._stack.iceConnectionState == "completed":
+                self._fail(MediaDTLSTransportFailedError())
+            case "failed" | "closed":
+                self._fail(MediaConnectionError())
+
+    def _too_late(self) -> None:
+        if not self.is_connected:
+            self._fail(MediaConnectionError(f"no media connection within {CONNECT_DEADLINE_S:g} s"))
+
+    def _fail(self, error: RoomError) -> None:
+        self.is_connected = False
+        if not self._closed:
+            self._listener.failed(self, error)
+
+
+def _connect_outlet(track: LocalDataTrack, channel: RTCDataChannel) -> None:
+    def send(data: str | bytes) -> None:
+        with contextlib.suppress(InvalidStateError):  # closing just now: as in browsers, the message is lost
+            channel.send(data)
+
+    channel.on("open", lambda: track.opened(send))
+    channel.on("close", lambda: track.closed(send))
+
+
+def _h264_first() -> list[Any]:
+    """Return the preferences of a camera that encodes: constrained baseline first (media-engine.md 7).
+
+    The others stay, since a section without any common codec would cost aiortc the whole negotiation.
+    """
+    codecs = RTCRtpSender.getCapabilities("video").codecs
+    ranks = {"video/h264": 1, "video/rtx": 3}
+
+    def rank(codec: Any) -> int:
+        baseline = str(codec.parameters.get("profile-level-id", "")).startswith("42e0")
+        return 0 if baseline else ranks.get(codec.mimeType.lower(), 2)
+
+    return sorted(codecs, key=rank)
+
+
+def _candidates(local_sdp: str) -> tuple[IceCandidate, ...]:
+    """Return the candidates of the first section; everything is bundled on it."""
+    section = local_sdp.partition("\r\nm=")[2].partition("\r\nm=")[0]
+    lines = [line.removeprefix("a=") for line in section.splitlines() if line.startswith("a=candidate:")]
+    mid = next((line.removeprefix("a=mid:") for line in section.splitlines() if line.startswith("a=mid:")), "0")
+    return tuple(IceCandidate(candidate=line, sdp_mid=mid, sdp_m_line_index=0) for line in lines)
