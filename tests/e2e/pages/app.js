@@ -43,9 +43,9 @@ function watchParticipant(participant) {
   });
 }
 
-app.join = async ({ token, wsServer, room, media = true, data = true, options = {} }) => {
+app.join = async ({ token, wsServer, room, media = true, data = true, size = [640, 360, 24], options = {} }) => {
   await context.resume();
-  const tracks = media ? await createLocalTracks({ audio: true, video: { width: 640, height: 360, frameRate: 24 } }) : [];
+  const tracks = media ? await createLocalTracks({ audio: true, video: { width: size[0], height: size[1], frameRate: size[2] } }) : [];
   if (data) {
     app.dataTrack = new LocalDataTrack({ name: 'chat' });
     tracks.push(app.dataTrack);

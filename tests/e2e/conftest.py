@@ -1,0 +1,57 @@
+"""One browser for all end-to-end tests; a fresh stack and a fresh browser profile for each that asks."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from appliance.web_files import web_folder
+from tests.support.browser import Application, application_server, chromium
+from tests.support.stack import Stack, running_stack
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def application_address() -> Iterator[str]:
+    if not (web_folder("guest") / "vendor" / "twilio-video.min.js").exists():
+        pytest.skip("the Video SDK is not there: ./run test fetches it where npm is installed")
+    with application_server() as address:
+        yield address
+
+
+@pytest.fixture
+def open_application(browser: Browser, application_address: str) -> Iterator[Callable[[], Application]]:
+    """Open the application page in a profile of its own, as another person would."""
+    contexts = []
+
+    def open_page() -> Application:
+        context = browser.new_context(permissions=["camera", "microphone"])
+        contexts.append(context)
+        return Application(context.new_page(), application_address)
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def stack(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
+    with running_stack(tmp_path) as running:
+        yield running
+        report = getattr(request.node, "report_call", None)
+        if report is not None and report.failed:
+            print(running.logs())  # noqa: T201  pytest shows it beside the failure
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> object:
+    report = yield
+    if call.when == "call":
+        item.report_call = report  # type: ignore[attr-defined]
+    return report

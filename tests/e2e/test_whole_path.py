@@ -1,0 +1,239 @@
+"""The main job, end to end: a kiosk and a browser with the unmodified SDK meet in a room."""
+
+import io
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from twilio.request_validator import RequestValidator
+
+from tests.support.browser import Application
+from tests.support.callback_receiver import CallbackReceiver
+from tests.support.mqtt_listener import MqttListener
+from tests.support.processes import wait_for
+from tests.support.recorded_sound import tone_level
+from tests.support.sdk_participant import SdkParticipant
+from tests.support.stack import KIOSK, ROOM, Stack, fetch, fetch_json
+from tests.support.test_card import FRAME_NUMBER_BLOCKS, frame_number
+
+pytestmark = [pytest.mark.browser, pytest.mark.broker]
+
+CHROMIUM_BEEP_HZ = 200.0
+"""Chromium's invented microphone beeps at this pitch twice a second (media/capture/video/fake…, audio fake source)."""
+
+
+@pytest.fixture
+def receiver() -> Iterator[CallbackReceiver]:
+    with CallbackReceiver() as running:
+        yield running
+
+
+@pytest.fixture
+def whole_stack(stack: Stack, receiver: CallbackReceiver) -> Stack:
+    """Broker, rooms service, kiosk in its room, panel."""
+    stack.start_broker()
+    stack.start_rooms(f'[rooms.defaults]\nstatus_callback = "{receiver.url}"\n')
+    stack.start_kiosk(KIOSK_IN_ROOM.format(recorder=stack.folder / "speaker.wav"))
+    stack.start_panel()
+    return stack
+
+
+KIOSK_IN_ROOM = f"""
+[join]
+mode = "always"
+default_room = "{ROOM}"
+[video]
+source = "test"
+[audio]
+input = "virtual"
+output = "virtual:{{recorder}}"
+[display]
+mode = "dummy"
+"""
+
+
+def joined_browser(stack: Stack, open_application: Callable[[], Application], identity: str = "anna") -> Application:
+    page = open_application()
+    page.join(token=stack.token(identity), service=stack.service, room=ROOM)
+    wait_for("the kiosk is in the browser's room", lambda: KIOSK in page.call("people"))
+    return page
+
+
+def kiosk_frame_number(page: Application) -> int | None:
+    blocks = page.call("blocks", KIOSK, FRAME_NUMBER_BLOCKS)
+    return frame_number(blocks["levels"]) if blocks else None
+
+
+def test_the_browser_sees_and_hears_the_kiosk(whole_stack: Stack, open_application: Callable[[], Application]) -> None:
+    page = joined_browser(whole_stack, open_application)
+
+    first = wait_for("a frame number is read from the picture", lambda: kiosk_frame_number(page))
+    wait_for("more than 100 frames are decoded", lambda: page.call("decoded", KIOSK) > 100, within_s=40)
+    later = wait_for("a later frame number is read", lambda: kiosk_frame_number(page))
+    loudness = wait_for(
+        "the kiosk is heard", lambda: [level for level in [page.call("hear", KIOSK)] if level and level["dbfs"] > -50]
+    )
+
+    assert later > first
+    assert loudness[0]["dbfs"] > -50
+    assert page.errors == []
+
+
+def test_a_tone_from_the_kiosk_is_found_by_its_frequency(
+    stack: Stack, open_application: Callable[[], Application]
+) -> None:
+    stack.start_rooms()
+    stack.start_kiosk(
+        KIOSK_IN_ROOM.format(recorder=stack.folder / "speaker.wav").replace('"virtual"', '"virtual:tone=880"')
+    )
+    page = joined_browser(stack, open_application)
+
+    def heard() -> float | None:
+        level = page.call("hear", KIOSK)
+        return float(level["frequency"]) if level and level["dbfs"] > -50 else None
+
+    frequency = wait_for("the tone is heard", heard)
+
+    assert frequency == pytest.approx(880, abs=15)
+
+
+def test_the_kiosk_shows_and_plays_the_browser(whole_stack: Stack, open_application: Callable[[], Application]) -> None:
+    joined_browser(whole_stack, open_application)
+    with whole_stack.control() as control:
+        wait_for("the kiosk knows the browser", lambda: [p for p in control.state()["people"] if p["name"] == "anna"])
+
+    def picture() -> np.ndarray:
+        image = Image.open(io.BytesIO(fetch(f"{whole_stack.panel_url}/screen.png"))).convert("RGB")
+        return np.asarray(image, dtype=np.int16)
+
+    def shows_the_fake_camera() -> bool:
+        # Chromium's invented camera is a green field; nothing that we draw is.
+        shown = picture()
+        upper = shown[: shown.shape[0] * 3 // 4]
+        green = (upper[..., 1] > upper[..., 0] + 40) & (upper[..., 1] > upper[..., 2] + 40)
+        return bool(green.mean() > 0.2)
+
+    wait_for("the screen shows the browser's camera", shows_the_fake_camera)
+    first = picture()
+    wait_for("the shown picture moves", lambda: bool((np.abs(picture() - first) > 60).any(axis=2).mean() > 0.001))
+    wait_for(
+        "the speaker played the browser's beep",
+        lambda: tone_level(whole_stack.folder / "speaker.wav", CHROMIUM_BEEP_HZ) > -40,
+    )
+
+
+def test_messages_go_both_ways(whole_stack: Stack, open_application: Callable[[], Application]) -> None:
+    with SdkParticipant(whole_stack.service, whole_stack.token("paul"), ROOM) as paul:
+        page = joined_browser(whole_stack, open_application)
+        wait_for(
+            "the browser has Paul's data track",
+            lambda: [d for d in page.events("trackSubscribed") if d["kind"] == "data"],
+        )
+        wait_for("Paul has the browser's data track", lambda: paul.has_data_track_of("anna"))
+
+        page.call("say", "hello, Paul")
+        page.call("say", [1, 2, 255])
+        paul.send("hello, Anna")
+
+        wait_for("Paul got both", lambda: paul.messages == ["hello, Paul", bytes([1, 2, 255])])
+        wait_for("Anna got hers", lambda: page.page.evaluate("window.app.messages") == ["hello, Anna"])
+
+
+def test_the_mute_button_reaches_everyone(whole_stack: Stack, open_application: Callable[[], Application]) -> None:
+    page = joined_browser(whole_stack, open_application)
+    wait_for(
+        "the browser receives the kiosk's sound",
+        lambda: [d for d in page.events("trackSubscribed") if d["kind"] == "audio"],
+    )
+    with MqttListener(whole_stack.broker_port, f"room-kiosk/{KIOSK}/#") as mqtt, whole_stack.control() as control:
+        control.press("mute")
+
+        wait_for(
+            "trackDisabled in the browser",
+            lambda: page.events("trackDisabled") == [{"identity": KIOSK, "kind": "audio", "name": "microphone"}],
+        )
+        wait_for("MQTT says muted", lambda: (mqtt.json(f"room-kiosk/{KIOSK}/state") or {}).get("mic") == "muted")
+        wait_for("the mute lamp is lit", lambda: control.state()["lamps"]["mute"] == "solid")
+        assert fetch_json(f"{whole_stack.panel_url}/api/v1/state")["mic"] == "muted"
+
+        control.press("mute", "release")
+        control.press("mute")
+        control.press("mute", "release")
+        wait_for("trackEnabled in the browser", lambda: page.events("trackEnabled") != [])
+        wait_for("MQTT says live", lambda: (mqtt.json(f"room-kiosk/{KIOSK}/state") or {}).get("mic") == "live")
+
+
+def test_the_leave_button_ends_the_stay_and_closes_the_devices(
+    whole_stack: Stack, open_application: Callable[[], Application]
+) -> None:
+    page = joined_browser(whole_stack, open_application)
+    with whole_stack.control() as control:
+        wait_for(
+            "camera and microphone are open", lambda: control.state()["mic_live"] and control.state()["camera_live"]
+        )
+
+        control.press("leave")
+
+        wait_for(
+            "the kiosk is gone in the browser", lambda: page.events("participantDisconnected") == [{"identity": KIOSK}]
+        )
+        wait_for("idle", lambda: control.state()["state"] == "idle")
+        state = control.state()
+        assert (state["mic_live"], state["camera_live"]) == (False, False)
+        assert state["lamps"]["live"] == "off"
+
+
+def test_callbacks_arrive_signed_over_http_and_over_mqtt(
+    whole_stack: Stack, receiver: CallbackReceiver, open_application: Callable[[], Application]
+) -> None:
+    validator = RequestValidator(whole_stack.credentials["auth_token"])
+    with MqttListener(whole_stack.broker_port, "room-kiosk-rooms/v1/+/rooms/+/events") as mqtt:
+        page = joined_browser(whole_stack, open_application)
+        wait_for("the browser's tracks are told", lambda: receiver.events().count("track-added") >= 5)
+        with whole_stack.control() as control:
+            control.press("mute")
+            wait_for("track-disabled is told", lambda: "track-disabled" in receiver.events())
+            control.press("mute", "release")
+            control.press("mute")
+            control.press("mute", "release")
+            wait_for("track-enabled is told", lambda: "track-enabled" in receiver.events())
+            control.press("leave")
+        page.call("leave")
+        wait_for("room-ended is told", lambda: "room-ended" in receiver.events())
+
+        wait_for(
+            "MQTT told the end too", lambda: [m for m in mqtt.messages if json.loads(m.payload)["type"] == "room-ended"]
+        )
+        over_mqtt = [json.loads(message.payload) for message in mqtt.messages]
+
+    assert all(validator.validate(c.url, c.parameters, c.signature) for c in receiver.received)
+    assert [int(c.parameters["SequenceNumber"]) for c in receiver.received] == list(range(len(receiver.received)))
+    assert set(receiver.events()) == {
+        "room-created", "participant-connected", "track-added", "track-disabled", "track-enabled",
+        "track-removed", "participant-disconnected", "room-ended",
+    }  # fmt: skip
+    by_id = {c.headers["I-Twilio-Idempotency-Token"]: c.parameters for c in receiver.received}
+    assert all(by_id[event["id"]] == event["data"] for event in over_mqtt)
+    assert time.strptime(receiver.received[0].parameters["Timestamp"], "%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def test_two_kinds_of_state_agree(whole_stack: Stack, tmp_path: Path) -> None:
+    """Page, MQTT and control socket are views of one document."""
+    with MqttListener(whole_stack.broker_port, f"room-kiosk/{KIOSK}/state") as mqtt, whole_stack.control() as control:
+        wait_for("in the room", lambda: control.state()["state"] == "in_room")
+
+        def same() -> bool:
+            documents = [
+                control.state(),
+                fetch_json(f"{whole_stack.panel_url}/api/v1/state"),
+                mqtt.json(f"room-kiosk/{KIOSK}/state") or {},
+            ]
+            return (
+                len({json.dumps([d.get("rev"), d.get("state"), d.get("mic"), d.get("room")]) for d in documents}) == 1
+            )
+
+        wait_for("all three show the same revision", same)
