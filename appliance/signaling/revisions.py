@@ -1,0 +1,107 @@
+"""Newest state wins: who counts what, and what is too old to matter (signaling.md 2.12). Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from appliance.media_engine import PeerConnectionState
+from appliance.signaling.messages import ClientUpdate, ServerUpdate, WarningMessage
+from appliance.signaling.states import LocalParticipantState, RemoteParticipantState
+
+
+@dataclass(slots=True)
+class ServiceCounters:
+    """What the service counts for one participant; outlives its sockets, so a new one takes it over on resume.
+
+    The counters start at 0, so the first revision that is given out is 1.
+    """
+
+    published: int = 0
+    subscribed: int = 0
+    warning: int = 0
+    participant: int = -1
+    """The newest `participant.revision` that the client has sent; -1 before any."""
+
+    def next_published(self) -> int:
+        self.published += 1
+        return self.published
+
+    def next_subscribed(self) -> int:
+        self.subscribed += 1
+        return self.subscribed
+
+    def next_warning(self) -> int:
+        self.warning += 1
+        return self.warning
+
+    def is_news(self, state: LocalParticipantState) -> bool:
+        """Tell whether the client's state is newer than all before, and remember it."""
+        if state.revision <= self.participant:
+            return False
+        self.participant = state.revision
+        return True
+
+
+@dataclass(slots=True)
+class SeenRevisions:
+    """What a client has seen, so that an old state cannot undo a new one."""
+
+    published: int = 0
+    subscribed: int = 0
+    recording: int = 0
+    warning: int = 0
+    participants: dict[str, int] = field(default_factory=dict)
+
+    def newer_part(self, update: ServerUpdate, own_sid: str) -> ServerUpdate:
+        """Return the update without what is old or about the client itself, and remember what remains."""
+        published, subscribed, recording = update.published, update.subscribed, update.recording
+        if published and published.revision <= self.published:
+            published = None
+        if subscribed and subscribed.revision <= self.subscribed:
+            subscribed = None
+        if recording and recording.revision < self.recording:
+            recording = None
+        self.published = published.revision if published else self.published
+        self.subscribed = subscribed.revision if subscribed else self.subscribed
+        self.recording = recording.revision if recording else self.recording
+        participants = self._newer_participants(update.participants, own_sid)
+        return replace(
+            update, published=published, subscribed=subscribed, recording=recording, participants=participants
+        )
+
+    def _newer_participants(
+        self, states: Sequence[RemoteParticipantState] | None, own_sid: str
+    ) -> tuple[RemoteParticipantState, ...] | None:
+        if states is None:
+            return None
+        newer = tuple(s for s in states if s.sid != own_sid and s.revision > self.participants.get(s.sid, -1))
+        self.participants.update({state.sid: state.revision for state in newer})
+        return newer
+
+    def is_new_warning(self, warning: WarningMessage) -> bool:
+        if warning.revision <= self.warning:
+            return False
+        self.warning = warning.revision
+        return True
+
+
+def merged(older: ClientUpdate, newer: ClientUpdate) -> ClientUpdate:
+    """Return one update that says what both say, the highest revision of each part winning (signaling.md 2.5)."""
+    states = {state.id: state for state in older.peer_connections}
+    for state in newer.peer_connections:
+        states[state.id] = merged_peer_connection(states[state.id], state) if state.id in states else state
+    return ClientUpdate(
+        session=newer.session or older.session,
+        participant=max(older.participant, newer.participant, key=lambda participant: participant.revision),
+        peer_connections=tuple(states.values()),
+        bandwidth_profile=newer.bandwidth_profile or older.bandwidth_profile,
+    )
+
+
+def merged_peer_connection(older: PeerConnectionState, newer: PeerConnectionState) -> PeerConnectionState:
+    """Return the newest description and the newest candidates of the two."""
+    description, ice = newer.description or older.description, newer.ice or older.ice
+    if older.description and newer.description and older.description.revision > newer.description.revision:
+        description = older.description
+    if older.ice and newer.ice and older.ice.revision > newer.ice.revision:
+        ice = older.ice
+    return PeerConnectionState(id=newer.id, description=description, ice=ice)
