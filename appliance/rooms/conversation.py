@@ -10,9 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from appliance.media_engine import PeerConnectionState, Subscription, TrackKind
-from appliance.rooms.room import ParticipantStatus, TrackPriority, TrackWish
+from appliance.rooms.publishing import Track, TrackWish
+from appliance.rooms.room import Participant, ParticipantStatus
 from appliance.rooms.subscribe_rules import INCLUDE_ALL, SubscribeRule
 from appliance.sids import ParticipantSid, RoomSid, TrackSid
+from appliance.signaling.states import TrackPriority
 
 # --- from the client ------------------------------------------------------------------------------------------------
 
@@ -179,3 +181,17 @@ Farewell = RoomEnded | Removed | Failed | Superseded | Stopping
 ToClient = Joined | Resumed | Changed | Farewell
 Tell = Callable[[ToClient], None]
 """What a socket hands in to be told. Called on the event loop, in order; must return at once and not raise."""
+
+
+def participant_state(participant: Participant) -> ParticipantState:
+    return ParticipantState(
+        sid=participant.sid,
+        identity=participant.identity,
+        state=participant.status,
+        revision=participant.revision,
+        tracks=tuple(_track_state(track) for track in participant.tracks),
+    )
+
+
+def _track_state(track: Track) -> TrackState:
+    return TrackState(sid=track.sid, name=track.name, kind=track.kind, enabled=track.enabled, priority=track.priority)

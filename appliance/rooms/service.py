@@ -1,20 +1,111 @@
-"""The use cases of the rooms service: the only door to rooms, for sockets, REST and the guest page alike."""
+"""The use cases of the rooms service: the only door to rooms, for sockets, REST and the guest page alike.
 
-from appliance.rooms.conversation import JoinRequest, ResumeRequest, Tell, UpdateRequest
+Decisions are made on values (`room.py`) in one turn of the event loop, so that nothing comes between looking and
+doing; then the change is queued for the store, everybody it concerns is told, and whoever was promised durability
+waits for the commit.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from appliance.clock import Clock
+from appliance.errors import (
+    AccessTokenIssuerInvalidError,
+    ParticipantSessionTooLongError,
+    RoomConnectFailedError,
+    RoomKioskError,
+    RoomQuotaExceededError,
+    RoomRoomExistsError,
+    RoomStatusInvalidError,
+)
+from appliance.media_engine import MediaEngine, PeerConnectionState
+from appliance.rooms.admission import Admission, AdmissionLimits, new_session, why_gone
+from appliance.rooms.conversation import (
+    Failed,
+    Joined,
+    JoinRequest,
+    Removed,
+    Resumed,
+    ResumeRequest,
+    Stopping,
+    Superseded,
+    Tell,
+    UpdateRequest,
+    participant_state,
+)
+from appliance.rooms.credentials import Credentials
+from appliance.rooms.deadlines import room_deadline, stays_over
+from appliance.rooms.events import EndReason, LeaveReason
+from appliance.rooms.registry import Attachment, RoomEntry, Stay
+from appliance.rooms.room import ParticipantStatus, Room, RoomSettings, RoomStatus, create_room
+from appliance.rooms.room_names import check_room_name, check_scope
+from appliance.rooms.running import CommitListener, Running
+from appliance.rooms.store.changes import prune, rooms_in_progress
+from appliance.rooms.store.pages import find_room
+from appliance.rooms.store.store import Store
+from appliance.sids import AccountSid, ParticipantSid, RoomSid, looks_like, new_room_sid
 from appliance.signaling.states import IceServer
+from appliance.tokens import AccessToken, verify
+
+__all__ = ["Attachment", "IceServer", "RoomsService", "ServiceSettings", "StoreUnavailable"]
+
+log = logging.getLogger(__name__)
+
+COMMIT_DEADLINE_S = 10.0
+_TICK_S = 1.0
+_PRUNE_EVERY_S = 3600.0
+_KEEP_DELIVERED = timedelta(hours=24)
 
 
-class Attachment:
-    """One socket's hold on a participant; `session` is what the client has to show to resume.
+class StoreUnavailable(RoomKioskError):
+    """What was asked for cannot be made durable now; ask again later."""
 
-    Opaque to sockets. When the session moves to another socket, calls made with the older attachment do nothing.
-    """
 
-    session: str
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSettings:
+    """What the service goes by; `ad_hoc_settings` are those of rooms that a client's connecting creates."""
+
+    ad_hoc_rooms: bool = True
+    ad_hoc_settings: RoomSettings = field(
+        default_factory=lambda: RoomSettings(empty_timeout_min=0, unused_timeout_min=0)
+    )
+    max_rooms: int = 10_000
+    max_participants: int = 10_000
+    session_timeout_s: float = 30.0
+    token_leeway_s: float = 60.0
+    retention_days: int = 30
+    ice_servers: tuple[IceServer, ...] = ()
+    events_over_mqtt: bool = False
 
 
 class RoomsService:
     """Rooms, participants and their tracks. Everything runs on one event loop."""
+
+    def __init__(
+        self, settings: ServiceSettings, credentials: Credentials, engine: MediaEngine, store: Store, clock: Clock
+    ) -> None:
+        self.settings = settings
+        self.credentials = credentials
+        self.store = store
+        self._clock = clock
+        self._running = Running(engine, store, clock, over_mqtt=settings.events_over_mqtt)
+        self._admission = Admission(
+            self._running,
+            AdmissionLimits(
+                ad_hoc_settings=settings.ad_hoc_settings if settings.ad_hoc_rooms else None,
+                max_rooms=settings.max_rooms,
+                max_participants=settings.max_participants,
+            ),
+        )
+        self._pruned_at: float | None = None
+
+    def on_events(self, listener: CommitListener) -> None:
+        """Hear of every room whose events have just been committed; called on the loop with the room's SID."""
+        self._running.on_events(listener)
+
+    # --- for sockets --------------------------------------------------------------------------------------------------
 
     def ice_servers(self, token: str) -> tuple[IceServer, ...]:
         """Answer `ice`: verify the token and return the ICE servers the client may use.
@@ -22,34 +113,92 @@ class RoomsService:
         Raises:
             RoomError: 20101-20107, 53200-53202: the token (tokens.md 4).
         """
-        raise NotImplementedError
+        self.verify_token(token)
+        return self.settings.ice_servers
 
     async def admit(self, request: JoinRequest, tell: Tell) -> Attachment:
         """Answer `connect`: take a participant in, creating an ad-hoc room where none has the name.
 
         `tell` gets Joined first, before this returns, then Changed as things happen, then at most one Farewell. If
-        this raises or is cancelled, nothing has changed, nothing was told and nothing will be.
+        this raises or is cancelled, nothing was told and nothing will be, and the client is not in the room.
 
         Raises:
             RoomError: 201xx and 5320x token, 53100-53102 room name, 53105 full, 53106 no such room, 53118 ended,
-                53206 quota, 53403 the offer, 53104 no better code.
+                53206 quota, 53403 the offer, 53004 no offer, 53103 and 53104 no better code.
         """
-        raise NotImplementedError
+        token = self.verify_token(request.token)
+        entry = await self._admission.find_entry(token, request.room)
+        attachment = Attachment(new_session(), tell)
+        stay, written = await self._admission.take_in(entry, token, request, attachment)
+        try:
+            await self._durable(written)
+        except BaseException as error:
+            self._running.disconnect(stay, LeaveReason.CONNECTION_LOST)
+            if isinstance(error, StoreUnavailable):
+                raise RoomConnectFailedError(str(error)) from error
+            raise
+        if stay.over:
+            raise why_gone(stay)
+        self._welcome(stay)
+        return attachment
+
+    def _welcome(self, stay: Stay) -> None:
+        """Tell Joined, and let changes follow."""
+        found = self._running.find(stay)
+        assert found, "a stay that is not over has a participant"
+        entry, participant = found
+        answer, stay.early = stay.early or [], None
+        room = entry.room
+        stay.tell(
+            Joined(
+                session=stay.session,
+                room_sid=room.sid,
+                room_name=room.name,
+                participant=participant_state(participant),
+                participants=tuple(participant_state(each) for each in room.others(participant.sid)),
+                published=stay.published(participant.tracks),
+                subscribed=stay.subscribed(),
+                peer_connections=tuple(answer),
+                session_timeout_s=self.settings.session_timeout_s,
+                media_region=room.settings.media_region,
+            )
+        )
 
     def update(self, attachment: Attachment, request: UpdateRequest) -> None:
         """Apply `update` from the client. Tracks that cannot be published come back as failed in Published."""
-        raise NotImplementedError
+        stay = self._stay_of(attachment)
+        found = self._running.find(stay) if stay else None
+        if not stay or not found:
+            return
+        entry, participant = found
+        if request.revision > stay.client_revision:
+            stay.client_revision = request.revision
+            self._running.publish(entry, stay, participant, request.tracks)
+        if request.peer_connections and stay.peer:
+            stay.peer.describe(request.peer_connections)
 
     def leave(self, attachment: Attachment) -> None:
         """Answer `disconnect`: the participant leaves for good. Nothing more is told."""
-        raise NotImplementedError
+        stay = self._stay_of(attachment)
+        if stay:
+            stay.attachment = None
+            self._running.disconnect(stay, LeaveReason.LEFT)
 
     def link_lost(self, attachment: Attachment) -> None:
         """The socket closed without a goodbye: reconnecting for `session_timeout_s`, then disconnected.
 
         Fine to call after `leave`, after a Farewell, or for an attachment that was superseded: does nothing then.
         """
-        raise NotImplementedError
+        stay = self._stay_of(attachment)
+        found = self._running.find(stay) if stay else None
+        if not stay or not found:
+            return
+        entry, participant = found
+        stay.attachment = None
+        stay.lost_at = self._clock.monotonic()
+        change = entry.room.set_status(participant, ParticipantStatus.RECONNECTING, self._clock.now())
+        self._running.apply(entry, change)
+        log.info("%s in %s: link lost", stay.participant_sid, stay.room_sid)
 
     async def resume(self, request: ResumeRequest, tell: Tell) -> Attachment:
         """Answer `sync`: move a living session to this socket; `tell` gets Resumed first, the older socket Superseded.
@@ -57,4 +206,182 @@ class RoomsService:
         Raises:
             RoomError: 201xx the token, 53001 unknown session, 53002 expired session, 53118 the room has ended.
         """
-        raise NotImplementedError
+        token = self.verify_token(request.token)
+        stay = self._running.registry.by_session(request.session)
+        found = self._running.find(stay) if stay else None
+        if not stay or not found or not stay.peer:
+            raise self._running.why_ended(request.session)
+        entry, participant = found
+        if token.identity != participant.identity or token.account_sid != entry.room.account_sid:
+            raise AccessTokenIssuerInvalidError
+        check_scope(token, entry.room.name, entry.room)
+        if stay.attachment:
+            stay.attachment.tell(Superseded())
+        stay.attachment, stay.lost_at = None, None  # what happens meanwhile is part of the picture told at the end
+        if request.revision > stay.client_revision:
+            stay.client_revision = request.revision
+            self._running.publish(entry, stay, participant, request.tracks)
+        self._set_connected(stay)
+        stay.attachment = Attachment(stay.session, tell)
+        self._welcome_back(stay, stay.peer.resync(request.peer_connections))
+        return stay.attachment
+
+    def _set_connected(self, stay: Stay) -> None:
+        found = self._running.find(stay)
+        if found and found[1].status is ParticipantStatus.RECONNECTING:
+            change = found[0].room.set_status(found[1], ParticipantStatus.CONNECTED, self._clock.now())
+            self._running.apply(found[0], change)
+            log.info("%s in %s: link resumed", stay.participant_sid, stay.room_sid)
+
+    def _welcome_back(self, stay: Stay, peer_connections: tuple[PeerConnectionState, ...]) -> None:
+        found = self._running.find(stay)
+        assert found, "a stay that is not over has a participant"
+        entry, participant = found
+        stay.tell(
+            Resumed(
+                session=stay.session,
+                room_sid=entry.room.sid,
+                room_name=entry.room.name,
+                participant=participant_state(participant),
+                participants=tuple(participant_state(each) for each in entry.room.others(participant.sid)),
+                published=stay.published(participant.tracks),
+                subscribed=stay.subscribed(),
+                peer_connections=peer_connections,
+            )
+        )
+
+    def _stay_of(self, attachment: Attachment) -> Stay | None:
+        stay = self._running.registry.by_session(attachment.session)
+        return stay if stay and stay.attachment is attachment else None
+
+    def verify_token(self, token: str) -> AccessToken:
+        """Return what an access token says.
+
+        Raises:
+            RoomError: 20101-20107, 53200-53202 (tokens.md 4).
+        """
+        now = self._clock.now().timestamp()
+        return verify(token, self.credentials.find_key, now=now, leeway_s=self.settings.token_leeway_s)
+
+    # --- for REST and the guest page ----------------------------------------------------------------------------------
+
+    async def create_room(self, account_sid: AccountSid, name: str | None, settings: RoomSettings) -> Room:
+        """Create a room, durable when this returns.
+
+        Raises:
+            RoomError: 53100-53102 the name, 53113 a room in progress has it, 53119 too many rooms.
+            StoreUnavailable: it could not be made durable.
+        """
+        if name is not None:
+            check_room_name(name)
+            if self._running.registry.by_name(account_sid, name):
+                raise RoomRoomExistsError
+        if len(self._running.registry) >= self.settings.max_rooms:
+            raise RoomQuotaExceededError
+        if not self.store.healthy:
+            raise StoreUnavailable("the store cannot be written now")
+        change = create_room(new_room_sid(), account_sid, name, settings, self._clock.now())
+        entry = RoomEntry(room=change.room)
+        self._running.registry.add(entry)
+        await self._durable(self._running.apply(entry, change))
+        return change.room
+
+    async def complete_room(self, account_sid: AccountSid, key: str) -> Room | None:
+        """End the room in progress of this SID or name; return it, or None where no room has ever been found so.
+
+        Raises:
+            RoomStatusInvalidError: the room of this SID is not in progress.
+            StoreUnavailable: it could not be made durable.
+        """
+        entry = self._in_progress(account_sid, key)
+        if not entry:
+            if await self.find_room(account_sid, key):
+                raise RoomStatusInvalidError
+            return None
+        await self._durable(self._running.end(entry, RoomStatus.COMPLETED, EndReason.API))
+        return entry.room
+
+    async def remove_participant(self, account_sid: AccountSid, room_sid: RoomSid, sid: ParticipantSid) -> None:
+        """Make a participant leave; nothing happens where it has left already. Durable when this returns.
+
+        Raises:
+            StoreUnavailable: it could not be made durable.
+        """
+        entry = self._in_progress(account_sid, room_sid)
+        stay = entry.stays.get(sid) if entry else None
+        written = self._running.disconnect(stay, LeaveReason.KICKED, Removed()) if stay else None
+        if written:
+            await self._durable(written)
+
+    async def find_room(self, account_sid: AccountSid, key: str) -> Room | None:
+        """Return the room of this SID in any status, or the one in progress of this name, as it is stored."""
+        async with self.store.engine.connect() as connection:
+            by_sid = looks_like("RM", key)
+            return await find_room(connection, account_sid, sid=key if by_sid else "", name="" if by_sid else key)
+
+    def _in_progress(self, account_sid: AccountSid, key: str) -> RoomEntry | None:
+        registry = self._running.registry
+        by_sid = looks_like("RM", key)
+        entry = registry.by_sid(account_sid, key) if by_sid else registry.by_name(account_sid, key)
+        return entry if entry and not entry.opening else None
+
+    async def _durable(self, written: "asyncio.Future[None]") -> None:
+        try:
+            async with asyncio.timeout(COMMIT_DEADLINE_S):
+                await asyncio.shield(written)
+        except TimeoutError:
+            raise StoreUnavailable("the store could not be written in time") from None
+
+    # --- its own life -------------------------------------------------------------------------------------------------
+
+    async def recover(self) -> None:
+        """Take up what an earlier life left in the store; call once, before anything else.
+
+        Nobody's media survived: whoever was in a room has left it. A room made by REST goes on, empty; an ad-hoc room
+        has failed.
+        """
+        async with self.store.engine.connect() as connection:
+            left = await rooms_in_progress(connection)
+        for room in left:
+            entry = RoomEntry(room=room)
+            self._running.registry.add(entry)
+            if room.ad_hoc:
+                self._running.end(entry, RoomStatus.FAILED, EndReason.FAILED)
+                continue
+            for participant in room.participants:
+                change = entry.room.disconnect(participant, LeaveReason.CONNECTION_LOST, self._clock.now())
+                self._running.apply(entry, change)
+        if left:
+            log.info("found %d rooms in progress, of which %d go on", len(left), len(self._running.registry))
+        self.expire()
+
+    async def run(self) -> None:
+        """Watch over deadlines, until cancelled."""
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self.expire()
+
+    def expire(self) -> None:
+        """End what is due now: lost sessions, stays that last too long, rooms; forget what is too old to keep."""
+        now, tick = self._clock.now(), self._clock.monotonic()
+        for entry in self._running.registry:
+            for stay in list(entry.stays.values()):
+                if stay.lost_at is not None and tick - stay.lost_at >= self.settings.session_timeout_s:
+                    self._running.disconnect(stay, LeaveReason.CONNECTION_LOST)
+            for participant in stays_over(entry.room, now):
+                told = Failed(ParticipantSessionTooLongError.number, ParticipantSessionTooLongError.default_message)
+                self._running.disconnect(entry.stays[participant.sid], LeaveReason.MAX_DURATION, told)
+            deadline = room_deadline(entry.room)
+            if entry.room.status is RoomStatus.IN_PROGRESS and not entry.opening and deadline.at <= now:
+                self._running.end(entry, RoomStatus.COMPLETED, deadline.reason)
+        if self._pruned_at is None or tick - self._pruned_at >= _PRUNE_EVERY_S:
+            self._pruned_at = tick
+            self.store.write(prune(now - _KEEP_DELIVERED, now - timedelta(days=self.settings.retention_days)))
+
+    async def close(self) -> None:
+        """Close every socket so that its client tries to come back, and give the media back. Rooms stay as they are."""
+        for entry in self._running.registry:
+            for stay in list(entry.stays.values()):
+                stay.tell(Stopping())
+                self._running.forget(stay, None)
+        await self._running.wait_closed()

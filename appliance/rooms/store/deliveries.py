@@ -1,0 +1,113 @@
+"""What is due to whom: the queues of the outbox, one for each room and sink (callbacks.md 9)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from appliance.rooms.store.store import Job
+from appliance.rooms.store.tables import deliveries, events, rooms
+
+
+class DeliveryState(StrEnum):
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """The head of a queue: an event that waits to be delivered, and where to. `attempts` that were made so far."""
+
+    event_id: str
+    sink: str
+    account_sid: str
+    room_sid: str
+    seq: int
+    name: str
+    occurred_at: datetime
+    params: Mapping[str, str | int]
+    reason: str | None
+    attempts: int
+    next_at: datetime | None
+    status_callback: str | None
+    status_callback_method: str
+
+
+async def waiting_rooms(connection: AsyncConnection, sink: str) -> list[str]:
+    """Return the rooms with something pending for this sink, the one that waits longest first."""
+    found = await connection.execute(
+        sa.select(deliveries.c.room_sid)
+        .join(events, events.c.event_id == deliveries.c.event_id)
+        .where(deliveries.c.sink == sink, deliveries.c.state == DeliveryState.PENDING.value)
+        .group_by(deliveries.c.room_sid)
+        .order_by(sa.func.min(events.c.occurred_at))
+    )
+    return [row.room_sid for row in found]
+
+
+async def head_of_queue(connection: AsyncConnection, sink: str, room_sid: str) -> Due | None:
+    """Return the pending event with the lowest number, or None where all is done."""
+    found = await connection.execute(
+        sa.select(
+            events,
+            deliveries.c.sink,
+            deliveries.c.attempts,
+            deliveries.c.next_at,
+            rooms.c.status_callback,
+            rooms.c.status_callback_method,
+        )
+        .join(deliveries, deliveries.c.event_id == events.c.event_id)
+        .join(rooms, rooms.c.sid == events.c.room_sid)
+        .where(deliveries.c.sink == sink, deliveries.c.room_sid == room_sid)
+        .where(deliveries.c.state == DeliveryState.PENDING.value)
+        .order_by(deliveries.c.seq)
+        .limit(1)
+    )
+    row = found.first()
+    return Due(**row._mapping) if row else None
+
+
+def write_outcome(
+    due: Due,
+    state: DeliveryState,
+    *,
+    now: datetime,
+    next_at: datetime | None = None,
+    status: int | None = None,
+    error: str | None = None,
+    whole_queue: bool = False,
+) -> Job:
+    """Return the job that notes an attempt.
+
+    Args:
+        next_at: when to try again, where it stays pending.
+        status: the HTTP status, or the reason code of the broker, where there was an answer.
+        whole_queue: give up all that waits in the same queue as well (the receiver is gone).
+    """
+    values: dict[str, Any] = {
+        "state": state.value,
+        "attempts": due.attempts + 1,
+        "next_at": next_at,
+        "last_status": status,
+        "last_error": error,
+        "finished_at": None if state is DeliveryState.PENDING else now,
+    }
+    mine = sa.and_(deliveries.c.event_id == due.event_id, deliveries.c.sink == due.sink)
+    queue = sa.and_(
+        deliveries.c.sink == due.sink,
+        deliveries.c.room_sid == due.room_sid,
+        deliveries.c.state == DeliveryState.PENDING.value,
+    )
+
+    async def job(connection: AsyncConnection) -> None:
+        await connection.execute(sa.update(deliveries).where(mine).values(values))
+        if whole_queue:
+            given_up = {"state": state.value, "last_error": error, "finished_at": now}
+            await connection.execute(sa.update(deliveries).where(queue).values(given_up))
+
+    return job

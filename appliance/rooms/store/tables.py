@@ -1,0 +1,245 @@
+"""The tables as the code sees them now, and how values become rows and back. How they came about: `migrations`."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect, Row
+
+from appliance.media_engine import TrackKind
+from appliance.rooms.events import RoomEvent
+from appliance.rooms.publishing import Track
+from appliance.rooms.room import Participant, ParticipantStatus, Room, RoomSettings, RoomStatus, RoomType
+from appliance.sids import AccountSid, KeySid, ParticipantSid, RoomSid, TrackSid
+from appliance.signaling.states import TrackPriority
+
+_FORM = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+class Moment(sa.types.TypeDecorator[datetime]):
+    """A time in UTC as text of one width, `2026-03-01T09:14:03.512345Z`: sorts as time does, in any database."""
+
+    impl = sa.String(27)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+        return None if value is None else value.astimezone(UTC).strftime(_FORM)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else datetime.strptime(value, _FORM).replace(tzinfo=UTC)
+
+
+metadata = sa.MetaData()
+
+rooms = sa.Table(
+    "room",
+    metadata,
+    sa.Column("sid", sa.String(34), primary_key=True),
+    sa.Column("account_sid", sa.String(34)),
+    sa.Column("unique_name", sa.Text),
+    sa.Column("status", sa.String(16)),
+    sa.Column("ad_hoc", sa.Boolean),
+    sa.Column("used", sa.Boolean),
+    sa.Column("created", Moment),
+    sa.Column("updated", Moment),
+    sa.Column("ended", Moment),
+    sa.Column("emptied", Moment),
+    sa.Column("next_seq", sa.Integer),
+    sa.Column("last_event_at", Moment),
+    sa.Column("type", sa.String(16)),
+    sa.Column("max_participants", sa.Integer),
+    sa.Column("max_participant_duration_s", sa.Integer),
+    sa.Column("max_published_tracks", sa.Integer),
+    sa.Column("video_codecs", sa.JSON),
+    sa.Column("media_region", sa.Text),
+    sa.Column("audio_only", sa.Boolean),
+    sa.Column("empty_timeout_min", sa.Integer),
+    sa.Column("unused_timeout_min", sa.Integer),
+    sa.Column("large_room", sa.Boolean),
+    sa.Column("status_callback", sa.Text),
+    sa.Column("status_callback_method", sa.String(4)),
+)
+
+participants = sa.Table(
+    "participant",
+    metadata,
+    sa.Column("sid", sa.String(34), primary_key=True),
+    sa.Column("room_sid", sa.String(34)),
+    sa.Column("identity", sa.Text),
+    sa.Column("key_sid", sa.String(34)),
+    sa.Column("status", sa.String(16)),
+    sa.Column("revision", sa.Integer),
+    sa.Column("started", Moment),
+    sa.Column("updated", Moment),
+    sa.Column("ended", Moment),
+)
+
+tracks = sa.Table(
+    "track",
+    metadata,
+    sa.Column("sid", sa.String(34), primary_key=True),
+    sa.Column("participant_sid", sa.String(34)),
+    sa.Column("position", sa.Integer),
+    sa.Column("client_id", sa.Text),
+    sa.Column("name", sa.Text),
+    sa.Column("kind", sa.String(8)),
+    sa.Column("enabled", sa.Boolean),
+    sa.Column("priority", sa.String(8)),
+    sa.Column("created", Moment),
+    sa.Column("updated", Moment),
+)
+
+events = sa.Table(
+    "event",
+    metadata,
+    sa.Column("event_id", sa.String(34), primary_key=True),
+    sa.Column("account_sid", sa.String(34)),
+    sa.Column("room_sid", sa.String(34)),
+    sa.Column("seq", sa.Integer),
+    sa.Column("name", sa.String(32)),
+    sa.Column("occurred_at", Moment),
+    sa.Column("params", sa.JSON),
+    sa.Column("reason", sa.String(32)),
+)
+
+deliveries = sa.Table(
+    "delivery",
+    metadata,
+    sa.Column("event_id", sa.String(34), primary_key=True),
+    sa.Column("sink", sa.String(8), primary_key=True),
+    sa.Column("room_sid", sa.String(34)),
+    sa.Column("seq", sa.Integer),
+    sa.Column("state", sa.String(16)),
+    sa.Column("attempts", sa.Integer),
+    sa.Column("next_at", Moment),
+    sa.Column("last_status", sa.Integer),
+    sa.Column("last_error", sa.Text),
+    sa.Column("finished_at", Moment),
+)
+
+_SETTINGS = (
+    "max_participants",
+    "max_participant_duration_s",
+    "max_published_tracks",
+    "media_region",
+    "audio_only",
+    "empty_timeout_min",
+    "unused_timeout_min",
+    "large_room",
+    "status_callback",
+    "status_callback_method",
+)
+_IDS_OF_ROOM = ("sid", "account_sid")
+_OF_ROOM = ("ad_hoc", "used", "created", "updated", "ended", "emptied", "next_seq", "last_event_at")
+
+
+def room_row(room: Room) -> dict[str, Any]:
+    row: dict[str, Any] = {name: getattr(room, name) for name in (*_IDS_OF_ROOM, *_OF_ROOM)}
+    row |= {name: getattr(room.settings, name) for name in _SETTINGS}
+    return row | {
+        "unique_name": room.name,
+        "status": room.status.value,
+        "type": room.settings.type.value,
+        "video_codecs": list(room.settings.video_codecs),
+    }
+
+
+def room_of(row: Row[Any], present: tuple[Participant, ...] = ()) -> Room:
+    """Return the room of a row of `rooms`, with these participants."""
+    values = row._mapping
+    settings = RoomSettings(
+        type=RoomType(values["type"]),
+        video_codecs=tuple(values["video_codecs"]),
+        **{name: values[name] for name in _SETTINGS},
+    )
+    return Room(
+        sid=RoomSid(values["sid"]),
+        account_sid=AccountSid(values["account_sid"]),
+        name=values["unique_name"],
+        status=RoomStatus(values["status"]),
+        settings=settings,
+        participants=present,
+        **{name: values[name] for name in _OF_ROOM},
+    )
+
+
+def participant_row(participant: Participant, room_sid: RoomSid) -> dict[str, Any]:
+    return {
+        "sid": participant.sid,
+        "room_sid": room_sid,
+        "identity": participant.identity,
+        "key_sid": participant.key_sid,
+        "status": participant.status.value,
+        "revision": participant.revision,
+        "started": participant.started,
+        "updated": participant.updated,
+        "ended": participant.ended,
+    }
+
+
+def participant_of(row: Row[Any], published: tuple[Track, ...] = ()) -> Participant:
+    values = row._mapping
+    return Participant(
+        sid=ParticipantSid(values["sid"]),
+        identity=values["identity"],
+        key_sid=KeySid(values["key_sid"]),
+        status=ParticipantStatus(values["status"]),
+        revision=values["revision"],
+        started=values["started"],
+        updated=values["updated"],
+        ended=values["ended"],
+        tracks=published,
+    )
+
+
+def track_row(track: Track, participant_sid: ParticipantSid, position: int) -> dict[str, Any]:
+    return {
+        "sid": track.sid,
+        "participant_sid": participant_sid,
+        "position": position,
+        "client_id": track.client_id,
+        "name": track.name,
+        "kind": track.kind.value,
+        "enabled": track.enabled,
+        "priority": track.priority.value,
+        "created": track.created,
+        "updated": track.updated,
+    }
+
+
+def track_of(row: Row[Any]) -> Track:
+    values = row._mapping
+    return Track(
+        sid=TrackSid(values["sid"]),
+        client_id=values["client_id"],
+        name=values["name"],
+        kind=TrackKind(values["kind"]),
+        enabled=values["enabled"],
+        priority=TrackPriority(values["priority"]),
+        created=values["created"],
+        updated=values["updated"],
+    )
+
+
+def event_row(event: RoomEvent, event_id: str, room: Room) -> dict[str, Any]:
+    return {
+        "event_id": event_id,
+        "account_sid": room.account_sid,
+        "room_sid": room.sid,
+        "seq": event.seq,
+        "name": event.name.value,
+        "occurred_at": event.occurred_at,
+        "params": dict(event.params),
+        "reason": event.reason,
+    }
+
+
+def delivery_row(event: RoomEvent, event_id: str, room: Room, sink: str) -> dict[str, Any]:
+    return {
+        "event_id": event_id,
+        "sink": sink,
+        "room_sid": room.sid,
+        "seq": event.seq,
+        "state": "pending",
+        "attempts": 0,
+    }
