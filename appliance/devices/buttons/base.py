@@ -18,7 +18,7 @@ class Buttons(Protocol):
         """Claim the pins and report every change of level, contact bounce included.
 
         Args:
-            edge: called with name, pressed and the monotonic time in seconds, on a thread of the driver: return at once.
+            edge: called with name, pressed and the monotonic time in seconds, on a thread of the driver: return soon.
                 Buttons that are down already are reported as pressed before this returns from entering.
         Raises:
             DeviceMissing: no GPIO here. DeviceBusy: a pin is taken.
