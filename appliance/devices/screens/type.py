@@ -1,0 +1,242 @@
+"""Text as pictures: fonts by name, runs by script, the ink on the edge.
+
+Pillow has no fallback from font to font, so text is cut into runs by script and each run is shaped by raqm with a font
+that has its letters. Large roles are tracked glyph by glyph, and only where letters do not join.
+"""
+
+import logging
+import subprocess
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from PIL import Image, ImageDraw, ImageFont, features
+
+from .look import Face
+
+log = logging.getLogger(__name__)
+
+TRACKED_SCRIPTS = frozenset({"LATIN", "GREEK", "CYRILLIC"})
+CJK_SCRIPTS = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "IDEOGRAPHIC"})
+RIGHT_TO_LEFT = frozenset({"R", "AL"})
+EMOJI_PX = 109  # the only size Noto Color Emoji has
+ELLIPSIS = "…"
+
+# Where Inter has no letters: the family to ask for, by the first word of a letter's Unicode name.
+FAMILIES = {"ARABIC": "Noto Sans Arabic", "EMOJI": "Noto Color Emoji", **dict.fromkeys(CJK_SCRIPTS, "Noto Sans CJK SC")}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Letters of one script, in the order they are written in."""
+
+    script: str
+    text: str
+
+    @property
+    def right_to_left(self) -> bool:
+        """Whether its first strong letter runs from right to left."""
+        return is_right_to_left(self.text)
+
+
+def is_right_to_left(text: str) -> bool:
+    """Return the direction of a text: that of its first strong letter (UAX 9, P2)."""
+    for letter in text:
+        kind = unicodedata.bidirectional(letter)
+        if kind == "L" or kind in RIGHT_TO_LEFT:
+            return kind in RIGHT_TO_LEFT
+    return False
+
+
+def script_of(letter: str) -> str | None:
+    """Return the script of a letter, EMOJI for pictures, None for what fits any (figures, spaces, most signs)."""
+    point = ord(letter)
+    if 0x1F000 <= point <= 0x1FAFF or 0x2600 <= point <= 0x27BF or point == 0xFE0F or point == 0x200D:
+        return "EMOJI"
+    if unicodedata.category(letter)[0] in "LM":
+        name = unicodedata.name(letter, "LATIN")
+        return "LATIN" if name.startswith(("COMBINING", "MODIFIER")) else name.split(" ", 1)[0].split("-", 1)[0]
+    return "CJK" if 0x3000 <= point <= 0x303F or 0xFF00 <= point <= 0xFF65 else None
+
+
+def runs(text: str) -> list[Run]:
+    """Cut a text where its script changes; what fits any script stays with what is before it."""
+    found: list[Run] = []
+    current, start = None, 0
+    for at, letter in enumerate(text):
+        script = script_of(letter)
+        if script is None or script == current:
+            continue
+        if current is not None:
+            found.append(Run(current, text[start:at]))
+            start = at
+        current = script
+    if start < len(text):
+        found.append(Run(current or "LATIN", text[start:]))
+    return found
+
+
+@lru_cache(maxsize=256)
+def font_file(family: str, style: str, letter: str = "") -> tuple[str, int] | None:
+    """Ask fontconfig for a face by name, as packages move their files; None where it knows no font at all.
+
+    Args:
+        letter: what the font must be able to draw, if not empty.
+    """
+    pattern = f"{family}:style={style}" + (f":charset={ord(letter):x}" if letter else "")
+    try:
+        answer = subprocess.run(
+            ["fc-match", "-f", "%{file}\t%{index}\t%{family}", pattern], capture_output=True, text=True, timeout=10
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired) as error:
+        log.warning("fonts cannot be looked up (%s); drawing with Pillow's own", error)
+        return None
+    file, index, families = [*answer.split("\t"), "", "", ""][:3]
+    if not file:
+        log.warning("no font at all for %s; drawing with Pillow's own", pattern)
+        return None
+    if family not in families.split(","):
+        log.warning("font %r is not installed, %r stands in", family, families)
+    return file, int(index or 0) & 0xFFFF  # the upper half numbers a named instance of a variable font
+
+
+@lru_cache(maxsize=256)
+def face(family: str, style: str, size: int, letter: str = "") -> ImageFont.FreeTypeFont:
+    """Return a font of `size` px; whatever is installed, and at worst Pillow's own."""
+    engine = ImageFont.Layout.RAQM if features.check("raqm") else ImageFont.Layout.BASIC
+    found = font_file(family, style, letter)
+    if found is not None:
+        try:
+            return ImageFont.truetype(found[0], size, index=found[1], layout_engine=engine)
+        except OSError as error:
+            log.warning("font %s cannot be used: %s", found[0], error)
+    fallback = ImageFont.load_default(size)
+    assert isinstance(fallback, ImageFont.FreeTypeFont)
+    return fallback
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Letters drawn in one go, `at` px from where the line's advance begins."""
+
+    at: float
+    text: str
+    font: ImageFont.FreeTypeFont
+    features: tuple[str, ...]
+    direction: str | None
+    emoji_scale: float = 0.0  # 0: not emoji
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A line of text, set: pieces, and its ink in px from where the advance begins."""
+
+    pieces: tuple[_Piece, ...]
+    ink_left: float
+    ink_right: float
+
+    @property
+    def width(self) -> float:
+        """Of the ink, px."""
+        return self.ink_right - self.ink_left
+
+
+def _font_of(run: Run, style: Face, px: int) -> ImageFont.FreeTypeFont:
+    if run.script in TRACKED_SCRIPTS:
+        return face(style.family, style.style, px)
+    letter = next((c for c in run.text if script_of(c) == run.script and c not in "\ufe0f\u200d"), "")
+    weight = "Bold" if "Bold" in style.style else "Medium"
+    return face(FAMILIES.get(run.script, "Noto Sans"), weight, px, letter)
+
+
+def _pieces(text: str, style: Face, px: int, tracking: float, wanted: tuple[str, ...]) -> Iterator[_Piece]:
+    """Yield what is drawn in one go, from left to right."""
+    at = 0.0
+    shaped = features.check("raqm")
+    parts = runs(text)
+    for run in reversed(parts) if is_right_to_left(text) else parts:
+        if run.script == "EMOJI":
+            font = _font_of(run, style, EMOJI_PX)
+            scale = px * 1.17 / EMOJI_PX  # as wide as browsers draw them beside letters
+            yield _Piece(at, run.text, font, (), None, scale)
+            at += font.getlength(run.text) * scale
+            continue
+        font = _font_of(run, style, px)
+        asked = wanted if shaped and run.script in TRACKED_SCRIPTS else ()
+        if tracking and run.script in TRACKED_SCRIPTS:
+            for i, letter in enumerate(run.text):
+                # Up to and with this letter, less the letter: that keeps the kerning of the pair before it.
+                here = font.getlength(run.text[: i + 1], features=list(asked) or None)
+                here -= font.getlength(letter, features=list(asked) or None)
+                yield _Piece(at + here + i * tracking * px, letter, font, asked, None)
+            at += font.getlength(run.text, features=list(asked) or None) + len(run.text) * tracking * px
+            continue
+        direction = ("rtl" if run.right_to_left else "ltr") if shaped else None
+        yield _Piece(at, run.text, font, asked, direction)
+        at += font.getlength(run.text, features=list(asked) or None, direction=direction)
+
+
+@lru_cache(maxsize=2048)
+def set_line(text: str, style: Face, px: int, tracking: float, wanted: tuple[str, ...]) -> Setting:
+    """Set one line of text in a font of `px` pixels; `tracking` in em, `wanted` OpenType features."""
+    pieces = tuple(_pieces(text, style, px, tracking, wanted))
+    if not pieces:
+        return Setting((), 0.0, 0.0)
+    inks = [_ink(piece) for piece in pieces]
+    return Setting(pieces, min(left for left, _ in inks), max(right for _, right in inks))
+
+
+def _ink(piece: _Piece) -> tuple[float, float]:
+    """Return where this piece's ink begins and ends; its advance where it has none, as a space."""
+    box = piece.font.getbbox(piece.text, anchor="ls", features=list(piece.features) or None, direction=piece.direction)
+    scale = piece.emoji_scale or 1.0
+    return piece.at + box[0] * scale, piece.at + box[2] * scale
+
+
+def draw_line(setting: Setting, colour: tuple[int, int, int], fraction: float) -> tuple[Image.Image, int, int]:
+    """Draw a set line.
+
+    Args:
+        fraction: 0..1 px, by how much its ink begins to the right of a whole pixel.
+    Returns:
+        RGBA, and where its upper left corner stands from (whole pixel of the ink's begin, baseline).
+    """
+    pad = 2
+    top = max((int(-_top(piece)) for piece in setting.pieces), default=0) + pad
+    bottom = max((int(_bottom(piece)) for piece in setting.pieces), default=0) + pad
+    width = int(setting.width + fraction) + 2 * pad + 2
+    mask = Image.new("L", (width, top + bottom))
+    pen = ImageDraw.Draw(mask)
+    image = Image.new("RGBA", mask.size, (*colour, 0))
+    for piece in setting.pieces:
+        x = pad + fraction - setting.ink_left + piece.at
+        if piece.emoji_scale:
+            _draw_emoji(image, piece, x, top)
+        else:
+            pen.text(
+                (x, top), piece.text, 255, piece.font, anchor="ls",
+                features=list(piece.features) or None, direction=piece.direction,
+            )  # fmt: skip
+    letters = Image.new("RGBA", mask.size, (*colour, 255))
+    letters.putalpha(mask)
+    if any(piece.emoji_scale for piece in setting.pieces):
+        letters.alpha_composite(image)
+    return letters, -pad, -top
+
+
+def _draw_emoji(image: Image.Image, piece: _Piece, x: float, baseline: int) -> None:
+    big = Image.new("RGBA", (int(piece.font.getlength(piece.text)) + 2, EMOJI_PX * 3 // 2))
+    ImageDraw.Draw(big).text((0, EMOJI_PX), piece.text, font=piece.font, anchor="ls", embedded_color=True)
+    size = (max(1, round(big.width * piece.emoji_scale)), max(1, round(big.height * piece.emoji_scale)))
+    small = big.resize(size, Image.Resampling.LANCZOS)
+    at = (round(x), round(baseline - EMOJI_PX * piece.emoji_scale))
+    image.alpha_composite(small, (max(0, at[0]), max(0, at[1])))
+
+
+def _top(piece: _Piece) -> float:
+    return piece.font.getbbox(piece.text, anchor="ls")[1] * (piece.emoji_scale or 1.0) - (piece.emoji_scale and 4)
+
+
+def _bottom(piece: _Piece) -> float:
+    return piece.font.getbbox(piece.text, anchor="ls")[3] * (piece.emoji_scale or 1.0) + (piece.emoji_scale and 8)
