@@ -16,7 +16,7 @@ from appliance.signaling.fields import (
     choice,
     flag,
     integer,
-    number,
+    optional_number,
     optional_part,
     optional_parts,
     optional_text,
@@ -46,6 +46,9 @@ from appliance.signaling.wishes import BandwidthProfile, IceServerSource, Publis
 
 VERSION = 2
 ICE_VERSION = 1
+
+DEFAULT_SESSION_TIMEOUT_S = 30.0
+"""What an SDK takes where a service says nothing (signaling.md 2.4)."""
 
 
 # --- client to service -----------------------------------------------------------------------------------------------
@@ -230,7 +233,7 @@ class ConnectionOptions:
     @classmethod
     def from_wire(cls, data: Json) -> Self:
         return cls(
-            session_timeout_s=number(data, "session_timeout"),
+            session_timeout_s=_session_timeout_s(data),
             signaling_region=optional_text(data, "signaling_region"),
             media_region=optional_text(data, "media_region"),
         )
@@ -243,6 +246,11 @@ class ConnectionOptions:
                 "media_region": self.media_region,
             }
         )
+
+
+def _session_timeout_s(options: Json) -> float:
+    timeout_s = optional_number(options, "session_timeout")
+    return DEFAULT_SESSION_TIMEOUT_S if timeout_s is None else max(0.0, timeout_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

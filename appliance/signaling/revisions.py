@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from appliance.media_engine import PeerConnectionState
-from appliance.signaling.messages import ClientUpdate, ServerUpdate, WarningMessage
+from appliance.signaling.messages import ClientUpdate, ConnectedMessage, ServerUpdate, SyncedMessage, WarningMessage
 from appliance.signaling.states import LocalParticipantState, RemoteParticipantState
 
 
@@ -82,6 +82,18 @@ class SeenRevisions:
             return False
         self.warning = warning.revision
         return True
+
+
+def as_update(message: ConnectedMessage | SyncedMessage) -> ServerUpdate:
+    """Return what the message says of the room's state, as an update would."""
+    return ServerUpdate(
+        participants=message.participants,
+        published=message.published,
+        subscribed=message.subscribed,
+        peer_connections=message.peer_connections,
+        media_signaling=message.media_signaling,
+        recording=message.recording,
+    )
 
 
 def merged(older: ClientUpdate, newer: ClientUpdate) -> ClientUpdate:
