@@ -5,40 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from appliance.media_engine import PeerConnectionState
 from appliance.signaling.messages import ClientUpdate, ConnectedMessage, ServerUpdate, SyncedMessage, WarningMessage
-from appliance.signaling.states import LocalParticipantState, RemoteParticipantState
-
-
-@dataclass(slots=True)
-class ServiceCounters:
-    """What the service counts for one participant; outlives its sockets, so a new one takes it over on resume.
-
-    The counters start at 0, so the first revision that is given out is 1.
-    """
-
-    published: int = 0
-    subscribed: int = 0
-    warning: int = 0
-    participant: int = -1
-    """The newest `participant.revision` that the client has sent; -1 before any."""
-
-    def next_published(self) -> int:
-        self.published += 1
-        return self.published
-
-    def next_subscribed(self) -> int:
-        self.subscribed += 1
-        return self.subscribed
-
-    def next_warning(self) -> int:
-        self.warning += 1
-        return self.warning
-
-    def is_news(self, state: LocalParticipantState) -> bool:
-        """Tell whether the client's state is newer than all before, and remember it."""
-        if state.revision <= self.participant:
-            return False
-        self.participant = state.revision
-        return True
+from appliance.signaling.states import RemoteParticipantState
 
 
 @dataclass(slots=True)

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from appliance.errors import RemoteProtocolError, RoomError, room_error
-from appliance.media_engine import PeerConnectionState
 from appliance.signaling.fields import Json
 from appliance.signaling.frames import Busy
 from appliance.signaling.link import (
@@ -32,7 +31,6 @@ from appliance.signaling.messages import (
     ClientMessage,
     ClientUpdate,
     ConnectedMessage,
-    ConnectionOptions,
     ConnectMessage,
     DisconnectedMessage,
     DisconnectMessage,
@@ -46,20 +44,10 @@ from appliance.signaling.messages import (
     WarningMessage,
     client_message,
 )
-from appliance.signaling.revisions import ServiceCounters
 from appliance.signaling.room_session import ADMISSIONS, Admission, Step, following
 from appliance.signaling.states import (
     IceServer,
-    LocalParticipantState,
-    OwnParticipantState,
-    PublishedState,
-    PublishedTrackState,
-    RecordingState,
-    RemoteParticipantState,
-    SubscribedState,
-    SubscribedTrackState,
 )
-from appliance.signaling.wishes import BandwidthProfile
 
 logger = logging.getLogger(__name__)
 
@@ -92,13 +80,11 @@ class SyncRequested:
     message: SyncMessage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Updated:
-    """A client said something new of itself; `participant` is None where its revision has not grown."""
+    """A client said something of itself. `message.participant` is news only where its revision has grown (2.12)."""
 
-    participant: LocalParticipantState | None
-    peer_connections: tuple[PeerConnectionState, ...]
-    bandwidth_profile: BandwidthProfile | None
+    message: ClientUpdate
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +114,9 @@ class ServerSession:
 
     Args:
         busy: answers every hello instead of a welcome, while the service is full or about to stop.
-
-    `counters` outlive the socket: on SyncRequested, ask the old session's `counters.is_news(message.participant)`
-    whether the client's state has changed meanwhile, and hand them to `send_synced` of the new one.
     """
 
     def __init__(self, now: float, *, busy: Busy | None = None) -> None:
-        self.counters = ServiceCounters()
         self._link = ServerLink(now, busy=busy)
         self._state = Admission.NEW
         self._events: deque[ServerEvent] = deque()
@@ -201,98 +183,28 @@ class ServerSession:
         self._move(Step.ICED)
         self._send(IcedMessage(ice_servers=tuple(ice_servers)), now)
 
-    def send_connected(
-        self,
-        *,
-        session: str,
-        room_sid: str,
-        room_name: str,
-        participant: OwnParticipantState,
-        options: ConnectionOptions,
-        participants: Sequence[RemoteParticipantState],
-        published: Sequence[PublishedTrackState],
-        subscribed: Sequence[SubscribedTrackState],
-        peer_connections: Sequence[PeerConnectionState],
-        now: float,
-        media_signaling: Mapping[str, str] | None = None,
-        recording: RecordingState | None = None,
-    ) -> None:
+    def send_connected(self, message: ConnectedMessage, now: float) -> None:
         """Answer ConnectRequested: everything the client has to know, the answer to its offer included."""
         self._move(Step.CONNECTED)
-        message = ConnectedMessage(
-            session=session,
-            sid=room_sid,
-            name=room_name,
-            participant=participant,
-            options=options,
-            participants=tuple(participants),
-            published=self._published(published),
-            subscribed=self._subscribed(subscribed),
-            peer_connections=tuple(peer_connections),
-            media_signaling=media_signaling,
-            recording=recording,
-        )
         self._send(message, now)
 
-    def send_synced(
-        self,
-        *,
-        session: str,
-        participant: OwnParticipantState,
-        counters: ServiceCounters,
-        participants: Sequence[RemoteParticipantState],
-        published: Sequence[PublishedTrackState],
-        subscribed: Sequence[SubscribedTrackState],
-        now: float,
-        peer_connections: Sequence[PeerConnectionState] | None = None,
-        media_signaling: Mapping[str, str] | None = None,
-        recording: RecordingState | None = None,
-    ) -> None:
-        """Answer SyncRequested with the whole picture and go on with the counters of the old session.
+    def send_synced(self, message: SyncedMessage, now: float) -> None:
+        """Answer SyncRequested with the whole picture.
 
         Every peer connection that the client shall keep must be in `peer_connections`; None keeps all (10.23).
         """
         self._move(Step.SYNCED)
-        self.counters = counters
-        message = SyncedMessage(
-            session=session,
-            participant=participant,
-            participants=tuple(participants),
-            published=self._published(published),
-            subscribed=self._subscribed(subscribed),
-            peer_connections=tuple(peer_connections) if peer_connections is not None else None,
-            media_signaling=media_signaling,
-            recording=recording,
-        )
         self._send(message, now)
 
-    def send_update(
-        self,
-        *,
-        now: float,
-        participants: Sequence[RemoteParticipantState] | None = None,
-        published: Sequence[PublishedTrackState] | None = None,
-        subscribed: Sequence[SubscribedTrackState] | None = None,
-        peer_connections: Sequence[PeerConnectionState] | None = None,
-        media_signaling: Mapping[str, str] | None = None,
-        recording: RecordingState | None = None,
-    ) -> None:
+    def send_update(self, message: ServerUpdate, now: float) -> None:
         """Tell what changed: of `participants` the changed ones, of `published` and `subscribed` the full list."""
         self._move(Step.UPDATE)
-        message = ServerUpdate(
-            participants=tuple(participants) if participants is not None else None,
-            published=self._published(published) if published is not None else None,
-            subscribed=self._subscribed(subscribed) if subscribed is not None else None,
-            peer_connections=tuple(peer_connections) if peer_connections is not None else None,
-            media_signaling=media_signaling,
-            recording=recording,
-        )
         self._send(message, now)
 
-    def send_warning(self, tracks: Mapping[str, Mapping[str, str]], now: float) -> None:
-        """Tell what is amiss with the client's tracks: SID → subject → `NO_MEDIA` or `OK`."""
+    def send_warning(self, message: WarningMessage, now: float) -> None:
+        """Tell what is amiss with the client's own tracks, or no longer."""
         self._move(Step.UPDATE)
-        self._send(WarningMessage(revision=self.counters.next_warning(), tracks=tracks), now)
+        self._send(message, now)
 
     def send_error(self, code: int, message: str, now: float) -> None:
         """Refuse the join or end the stay with a number of signaling.md 6. No event follows."""
@@ -362,27 +274,17 @@ class ServerSession:
                 self._events.append(IceRequested(token, preflight))
             case ConnectMessage():
                 self._move(Step.CONNECT)
-                self.counters.is_news(message.participant)
                 self._events.append(ConnectRequested(message))
             case SyncMessage():
                 self._move(Step.SYNC)
                 self._events.append(SyncRequested(message))
             case ClientUpdate():
                 self._move(Step.UPDATE)
-                self._take_update(message)
+                self._events.append(Updated(message))
             case DisconnectMessage():
                 self._end()
                 self._leaving = True
                 self._events.append(Left())
-
-    def _take_update(self, message: ClientUpdate) -> None:
-        news = Updated(
-            participant=message.participant if self.counters.is_news(message.participant) else None,
-            peer_connections=message.peer_connections,
-            bandwidth_profile=message.bandwidth_profile,
-        )
-        if news.participant or news.peer_connections or news.bandwidth_profile:
-            self._events.append(news)
 
     def _refuse(self, reason: str, now: float) -> None:
         if self._state is Admission.ENDED:
@@ -406,12 +308,6 @@ class ServerSession:
 
     def _move(self, step: Step) -> None:
         self._state = following(ADMISSIONS, self._state, step)
-
-    def _published(self, tracks: Sequence[PublishedTrackState]) -> PublishedState:
-        return PublishedState(revision=self.counters.next_published(), tracks=tuple(tracks))
-
-    def _subscribed(self, tracks: Sequence[SubscribedTrackState]) -> SubscribedState:
-        return SubscribedState(revision=self.counters.next_subscribed(), tracks=tuple(tracks))
 
 
 _STEPS: Mapping[type[ClientMessage], Step] = {
