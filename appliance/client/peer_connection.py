@@ -122,7 +122,7 @@ class PeerConnection:
     ) -> None:
         self.id = id or str(uuid.uuid4())
         self.is_connected = False
-        self.last_sent: Description | None = None
+        self._last_sent: Description | None = None
         self.media: Mapping[str, IncomingMedia] = {}
         """What arrives now, by the id that `subscribed` uses (signaling.md 3.2)."""
         self._settings = settings
@@ -175,10 +175,6 @@ class PeerConnection:
         """Take what the server says of this peer connection."""
         self._received.append(state)
         self._wake.set()
-
-    def for_sync(self) -> PeerConnectionState:
-        """Return the entry for a `sync` message: the last description of ours (signaling.md 2.9)."""
-        return PeerConnectionState(id=self.id, description=self.last_sent)
 
     def close_description(self) -> Description:
         """Return what tells the server that we give this peer connection up (signaling.md 4.7)."""
@@ -293,8 +289,8 @@ class PeerConnection:
         self._described(description.sdp)
 
     def _tell(self, kind: DescriptionType, revision: int, sdp: str) -> None:
-        self.last_sent = Description(type=kind, revision=revision, sdp=sdp)
-        self._listener.send(PeerConnectionState(id=self.id, description=self.last_sent))
+        self._last_sent = Description(type=kind, revision=revision, sdp=sdp)
+        self._listener.send(PeerConnectionState(id=self.id, description=self._last_sent))
 
     def _described(self, remote_sdp: str) -> None:
         """An exchange is complete: tell candidates once, and what arrives where now."""
@@ -384,7 +380,7 @@ class PeerConnection:
                 self._listener.track_failed(track, MediaNoSupportedCodecError("the room takes no H.264"))
 
     def _offered_sdp(self) -> str:
-        return self.last_sent.sdp or "" if self.last_sent is not None else ""
+        return self._last_sent.sdp or "" if self._last_sent is not None else ""
 
     def _open_channels(self, tracks: Sequence[LocalDataTrack]) -> None:
         for track in tracks:

@@ -43,11 +43,11 @@ class RemoteTrack(Emitter):
     kind: ClassVar[TrackKind]
     EVENTS = frozenset({TrackEvent.ENABLED, TrackEvent.DISABLED, TrackEvent.STARTED})
 
-    def __init__(self, sid: str, name: str, *, is_enabled: bool = True) -> None:
+    def __init__(self, sid: str, name: str) -> None:
         super().__init__()
         self.sid = sid
         self.name = name
-        self.is_enabled = is_enabled
+        self.is_enabled = True
         self.is_started = False
 
     def switch(self, enabled: bool) -> None:
@@ -97,8 +97,8 @@ class _Newest(Generic[FrameT]):
 class RemoteMediaTrack(RemoteTrack):
     """An audio or video track."""
 
-    def __init__(self, sid: str, name: str, *, is_enabled: bool = True) -> None:
-        super().__init__(sid, name, is_enabled=is_enabled)
+    def __init__(self, sid: str, name: str) -> None:
+        super().__init__(sid, name)
         self._incoming: Incoming | None = None
 
     def receive_from(self, incoming: Incoming | None) -> None:
@@ -121,8 +121,8 @@ class RemoteAudioTrack(RemoteMediaTrack):
 
     kind = TrackKind.AUDIO
 
-    def __init__(self, sid: str, name: str, *, is_enabled: bool = True) -> None:
-        super().__init__(sid, name, is_enabled=is_enabled)
+    def __init__(self, sid: str, name: str) -> None:
+        super().__init__(sid, name)
         self._sinks: list[PacketSink] = []
         self._readers: list[_Newest[av.AudioFrame]] = []
         self._decoder: VoiceDecoder | None = None
@@ -173,8 +173,8 @@ class RemoteVideoTrack(RemoteMediaTrack):
     kind = TrackKind.VIDEO
     EVENTS = RemoteMediaTrack.EVENTS | {TrackEvent.DIMENSIONS_CHANGED}
 
-    def __init__(self, sid: str, name: str, *, is_enabled: bool = True) -> None:
-        super().__init__(sid, name, is_enabled=is_enabled)
+    def __init__(self, sid: str, name: str) -> None:
+        super().__init__(sid, name)
         self.dimensions: tuple[int, int] | None = None
         self._slot: FrameSlot | None = None
         self._readers: list[_Newest[av.VideoFrame]] = []

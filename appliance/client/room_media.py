@@ -1,0 +1,197 @@
+"""All peer connections of one room: mostly one, two while one is being replaced.
+
+Finds by subscription id what arrives, whichever connection it arrives on and in whatever order media, channels and
+`subscribed` come. Replaces a connection that failed by a new one with all tracks, since aiortc cannot restart ICE
+(signaling.md B3, 4.7).
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Protocol
+
+from aiortc import RTCDataChannel
+
+from appliance.backoff import KIOSK_RECONNECT_STEPS_S, Backoff
+from appliance.client.encoded_media import IncomingMedia
+from appliance.client.local_tracks import LocalTrack
+from appliance.client.peer_connection import PeerConnection, PeerConnectionSettings
+from appliance.errors import RoomError
+from appliance.media_engine import DescriptionType, PeerConnectionState
+
+logger = logging.getLogger(__name__)
+
+MESSAGES_WAITING = 100
+"""Messages that arrive before we know whose channel it is are kept so many deep."""
+
+
+class RoomMediaListener(Protocol):
+    """Told on the event loop what happens to the room's media."""
+
+    def send(self, state: PeerConnectionState) -> None: ...
+    def media_changed(self) -> None: ...
+    def media_connected(self) -> None: ...
+    def media_failed(self, error: RoomError) -> None: ...
+    def track_failed(self, track: LocalTrack, error: RoomError) -> None: ...
+
+
+class IncomingChannel:
+    """A data channel that the service opened towards us."""
+
+    def __init__(self, channel: RTCDataChannel) -> None:
+        self.label = channel.label
+        self.ordered = channel.ordered
+        self.max_packet_life_time = channel.maxPacketLifeTime
+        self.max_retransmits = channel.maxRetransmits
+        self._deliver: Callable[[str | bytes], None] | None = None
+        self._waiting: deque[str | bytes] = deque(maxlen=MESSAGES_WAITING)
+        channel.on("message", self._take)
+
+    @property
+    def is_taken(self) -> bool:
+        return self._deliver is not None
+
+    def deliver_to(self, deliver: Callable[[str | bytes], None] | None) -> None:
+        """Hand messages over, those first that came before."""
+        self._deliver = deliver
+        while deliver is not None and self._waiting:
+            deliver(self._waiting.popleft())
+
+    def _take(self, message: str | bytes) -> None:
+        if self._deliver is None:
+            self._waiting.append(message)
+        else:
+            self._deliver(message)
+
+
+class RoomMedia:
+    """See the module. A PeerConnectionListener of its own connections."""
+
+    def __init__(self, settings: PeerConnectionSettings, listener: RoomMediaListener) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._tracks: tuple[LocalTrack, ...] = ()
+        self._connections: dict[str, PeerConnection] = {}
+        self._given_up: set[str] = set()  # ids never come back (signaling.md 2.8)
+        self._channels: dict[str, IncomingChannel] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._backoff = Backoff(Random(), KIOSK_RECONNECT_STEPS_S)
+        self._retry: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    # --- driven by the room ---------------------------------------------------------------------------------------
+
+    def begin(self, tracks: Sequence[LocalTrack]) -> None:
+        """Make the first connection and its offer, with everything that is published from the start."""
+        self._tracks = tuple(tracks)
+        self._add(None).offer()
+
+    def set_tracks(self, tracks: Sequence[LocalTrack]) -> None:
+        self._tracks = tuple(tracks)
+        for connection in self._connections.values():
+            connection.set_tracks(self._tracks)
+
+    def handle(self, states: Sequence[PeerConnectionState]) -> None:
+        """Take what the service says of our connections; one that we do not know is made."""
+        for state in states:
+            if state.id in self._given_up:
+                continue
+            description = state.description
+            if description is not None and description.type is DescriptionType.CLOSE:
+                self._drop(state.id)
+                continue
+            connection = self._connections.get(state.id)
+            if connection is None and description is None:
+                continue
+            (connection or self._add(state.id)).handle(state)
+
+    def keep_only(self, states: Sequence[PeerConnectionState]) -> None:
+        """A `synced` listed connections: others are closed (signaling.md 2.8)."""
+        listed = {state.id for state in states}
+        for id in [id for id in self._connections if id not in listed]:
+            self._drop(id)
+
+    def incoming(self, subscription_id: str) -> IncomingMedia | None:
+        """Return what arrives under an id of `subscribed`, the newest connection first."""
+        for connection in reversed(self._connections.values()):
+            if subscription_id in connection.media:
+                return connection.media[subscription_id]
+        return None
+
+    def channel(self, label: str) -> IncomingChannel | None:
+        return self._channels.get(label)
+
+    def replace(self) -> None:
+        """Give all connections up and make a new one with all tracks: the network under them has changed."""
+        for connection in tuple(self._connections.values()):
+            self._listener.send(PeerConnectionState(id=connection.id, description=connection.close_description()))
+            self._drop(connection.id)
+        self._add(None).offer()
+
+    @property
+    def connections(self) -> tuple[PeerConnection, ...]:
+        return tuple(self._connections.values())
+
+    async def close(self) -> None:
+        """End every connection and wait for it."""
+        self._closed = True
+        if self._retry is not None:
+            self._retry.cancel()
+        for id in tuple(self._connections):
+            self._drop(id)
+        await asyncio.gather(*self._closing)
+
+    # --- told by connections --------------------------------------------------------------------------------------
+
+    def send(self, state: PeerConnectionState) -> None:
+        self._listener.send(state)
+
+    def media_changed(self) -> None:
+        self._listener.media_changed()
+
+    def channel_opened(self, channel: RTCDataChannel) -> None:
+        incoming = IncomingChannel(channel)
+        self._channels[incoming.label] = incoming
+        channel.on("close", lambda: self._channel_closed(incoming))
+        self._listener.media_changed()
+
+    def connected(self, connection: PeerConnection) -> None:
+        logger.info("media connected over %s", connection.id)
+        self._backoff.reset()
+        self._listener.media_connected()
+
+    def failed(self, connection: PeerConnection, error: RoomError) -> None:
+        if self._closed or connection.id not in self._connections:
+            return
+        logger.warning("media lost on %s: %s (%d)", connection.id, error, error.code)
+        self._listener.media_failed(error)
+        if self._retry is not None:
+            self._retry.cancel()
+        delay_s = self._backoff.next_delay_s()
+        self._retry = asyncio.get_running_loop().call_later(delay_s, self.replace)
+
+    def track_failed(self, track: LocalTrack, error: RoomError) -> None:
+        self._listener.track_failed(track, error)
+
+    def _channel_closed(self, channel: IncomingChannel) -> None:
+        if self._channels.get(channel.label) is channel:
+            del self._channels[channel.label]
+
+    def _add(self, id: str | None) -> PeerConnection:
+        for older in self._connections.values():
+            older.release_tracks()  # a source feeds one sender at a time
+        connection = PeerConnection(self._settings, self, id=id)
+        self._connections[connection.id] = connection
+        connection.set_tracks(self._tracks)
+        return connection
+
+    def _drop(self, id: str) -> None:
+        connection = self._connections.pop(id, None)
+        self._given_up.add(id)
+        if connection is not None:
+            connection.release_tracks()
+            task = asyncio.create_task(connection.close(), name=f"close peer connection {id[:8]}")
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
