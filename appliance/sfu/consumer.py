@@ -1,0 +1,242 @@
+"""RTP out: the slots in which a participant receives, and its subscriptions that fill them."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import TYPE_CHECKING
+
+from appliance.media_engine import Subscription, TrackKind
+from appliance.sfu.description import ABSOLUTE_SEND_TIME, MID, Codec
+from appliance.sfu.rewriter import TIMESTAMP_MASK, Numbers, Rewriter
+from appliance.sfu.rtcp import ReceptionReport, SenderReport, write_sender_report
+
+if TYPE_CHECKING:
+    from appliance.sfu.connection import Connection
+    from appliance.sfu.data_relay import OutChannel
+    from appliance.sfu.producer import InStream, Producer
+
+PREVIOUS_SOURCE_KEPT_S = 1.0
+_REMEMBERED_REPORTS = 4
+
+NEVER = 1 << 62
+"""As `first_index`: no packet of this source is sent, for want of the codec."""
+
+
+class OutSlot:
+    """One stream towards a participant: an m-section's SSRCs, fixed for life, and whatever source fills them now.
+
+    The packet path (forwarding.py) reads these fields itself. `pack_header(buffer, 0, 0x90, marker and payload type,
+    sequence, timestamp, ssrc, extension, send time high byte, send time low half)` writes `header_size` bytes.
+    """
+
+    __slots__ = (
+        "codecs",
+        "connection",
+        "extension",
+        "first_index",
+        "header_size",
+        "index_offset",
+        "last_sent",
+        "last_sent_at",
+        "octets",
+        "pack_header",
+        "packets",
+        "payload_type",
+        "previous",
+        "reports_sent",
+        "rewriter",
+        "rtt_s",
+        "rtx_payload_type",
+        "rtx_sequence",
+        "rtx_ssrc",
+        "source",
+        "ssrc",
+        "timestamp_offset",
+    )
+
+    def __init__(
+        self,
+        connection: Connection,
+        mid: str,
+        codecs: Mapping[str, Codec],
+        extensions: Mapping[str, int],
+        random: Random,
+    ) -> None:
+        self.connection = connection
+        self.codecs = codecs
+        self.ssrc = random.getrandbits(32)
+        self.rtx_ssrc = random.getrandbits(32)
+        self.rtx_sequence = random.randrange(1, 0x8000)
+        self.payload_type = -1
+        self.rtx_payload_type: int | None = None
+        clock_rate = next((codec.clock_rate for codec in codecs.values()), 90_000)
+        self.rewriter = Rewriter.fresh(clock_rate, random)
+        self.index_offset = self.timestamp_offset = self.first_index = 0
+        self.source: InStream | None = None
+        self.previous: tuple[InStream, int, int, float] | None = None  # with its offsets, and until when
+        self.last_sent: Numbers | None = None
+        self.last_sent_at = 0.0
+        self.packets = self.octets = 0
+        self.reports_sent: dict[int, float] = {}
+        self.rtt_s: float | None = None
+        self.extension = header_extension(mid, extensions)
+        header = struct.Struct(f"!BBHII{len(self.extension)}sBH")
+        self.header_size = header.size
+        self.pack_header: Callable[..., None] = header.pack_into
+
+    @property
+    def has_rtx(self) -> bool:
+        return any(codec.rtx is not None for codec in self.codecs.values())
+
+    def use_codec(self, name: str) -> None:
+        """Take the client's numbers for this codec; packets of one that it does not have are not sent."""
+        codec = self.codecs.get(name)
+        self.payload_type = codec.payload_type if codec else -1
+        self.rtx_payload_type = codec.rtx if codec else None
+        self.first_index = self.rewriter.first_index if codec else NEVER
+
+    def follow(self, stream: InStream | None) -> None:
+        """Change to another source: at once to none, to a stream at the next packet one can begin with."""
+        now = self.connection.now()
+        if self.source is not None and stream is not self.source:
+            self._leave(self.source, now)
+        if stream is not None and stream is not self.source and self not in stream.pending:
+            self.use_codec(stream.codec)
+            stream.pending.append(self)
+            if stream.codec not in ("", "opus"):
+                stream.request_keyframe(now)
+
+    def _leave(self, source: InStream, now: float) -> None:
+        self.last_sent = (
+            source.highest_index + self.index_offset,
+            (source.highest_timestamp + self.timestamp_offset) & TIMESTAMP_MASK,
+        )
+        self.last_sent_at = source.last_at
+        self.previous = (source, self.index_offset, self.timestamp_offset, now + PREVIOUS_SOURCE_KEPT_S)
+        self.source = None
+        source.drop(self)
+
+    def begin(self, stream: InStream, index: int, timestamp: int, now: float) -> None:
+        """Take this packet of the stream as the next one of ours."""
+        if self.source is not None and self.source is not stream:
+            self._leave(self.source, now)
+        self.rewriter.clock_rate = stream.clock_rate
+        self.rewriter.switch((index, timestamp), self.last_sent, now - self.last_sent_at)
+        self.index_offset = self.rewriter.index_offset
+        self.timestamp_offset = self.rewriter.timestamp_offset
+        self.first_index = self.rewriter.first_index if self.payload_type >= 0 else NEVER
+        self.source = stream
+
+    def release(self, stream: InStream | None) -> None:
+        """Have no source, now or in future; `stream` is the one it may still wait for."""
+        if stream is not None:
+            stream.drop(self)
+        self.follow(None)
+
+    def resend(self, sequences: tuple[int, ...], now: float) -> None:
+        """Answer a NACK of the participant from the source's history, or that of the source before."""
+        for sequence in sequences:
+            for stream, offset, shift in self._sources(now):
+                entry = stream.history.find_sequence((sequence - offset) & 0xFFFF, stream.highest_index)
+                if entry is not None:
+                    self.connection.resend(self, entry, sequence, shift, now)
+                    break
+
+    def _sources(self, now: float) -> list[tuple[InStream, int, int]]:
+        sources = [(self.source, self.index_offset, self.timestamp_offset)] if self.source is not None else []
+        if self.previous is not None:
+            stream, offset, shift, until = self.previous
+            if now <= until:
+                sources.append((stream, offset, shift))
+            else:
+                self.previous = None
+        return sources
+
+    def sender_report(self, heard: SenderReport, now: float, cname: str) -> bytes:
+        """Return our report made of the publisher's: its NTP time unchanged, so that lip-sync holds."""
+        self.reports_sent[heard.ntp >> 16 & 0xFFFFFFFF] = now
+        while len(self.reports_sent) > _REMEMBERED_REPORTS:
+            del self.reports_sent[next(iter(self.reports_sent))]
+        timestamp = (heard.rtp_timestamp + self.timestamp_offset) & TIMESTAMP_MASK
+        return write_sender_report(SenderReport(self.ssrc, heard.ntp, timestamp, self.packets, self.octets), cname)
+
+    def received(self, report: ReceptionReport, now: float) -> None:
+        """Take the participant's report on us: it yields the round trip time (RFC 3550, 6.4.1)."""
+        sent = self.reports_sent.get(report.last_sr)
+        if sent is not None and report.last_sr:
+            self.rtt_s = max(0.0, now - sent - report.delay_since_sr / 65536)
+
+
+def header_extension(mid: str, extensions: Mapping[str, int]) -> bytes:
+    """Return the extension block of a slot up to the 3 bytes of abs-send-time, which end it (RFC 8285, 4.2).
+
+    A client that knows no abs-send-time gets it under a number it gave to nothing, which receivers pass over: so every
+    slot's header has the same form and the packet path no branch.
+    """
+    free = next(number for number in range(14, 0, -1) if number not in extensions.values())
+    send_time = extensions.get(ABSOLUTE_SEND_TIME, free)
+    elements = b""
+    if MID in extensions:
+        elements = bytes([extensions[MID] << 4 | len(mid) - 1]) + mid.encode()
+    elements += bytes(-len(elements) % 4)
+    return struct.pack("!HH", 0xBEDE, len(elements) // 4 + 1) + elements + bytes([send_time << 4 | 2])
+
+
+class Consumer:
+    """One subscription of one participant, from the wish to its end. `id` is fresh for each (signaling.md 3.2)."""
+
+    def __init__(self, producer: Producer, subscription_id: str) -> None:
+        self.producer = producer
+        self.id = subscription_id
+        self.slot: OutSlot | None = None
+        self.channel: OutChannel | None = None
+        self.is_live = False
+        self.refusals = 0
+        self.error: tuple[int, str] | None = None
+        self._followed: InStream | None = None
+        producer.consumers.add(self)
+
+    @property
+    def kind(self) -> TrackKind:
+        return self.producer.track.kind
+
+    @property
+    def is_placed(self) -> bool:
+        """Tell whether the client was told where to find it."""
+        return self.slot is not None or self.channel is not None or self.error is not None
+
+    def subscription(self) -> Subscription:
+        """Return the entry for the wire."""
+        sid = self.producer.track.sid
+        if self.error is not None:
+            return Subscription(track_sid=sid, id=None, error_code=self.error[0], error_message=self.error[1])
+        return Subscription(track_sid=sid, id=self.id)
+
+    def go_live(self) -> None:
+        """The client knows the section now: let packets come."""
+        self.is_live = True
+        self.follow()
+
+    def follow(self) -> None:
+        """Take the producer's first layer, whatever it is now."""
+        stream = self.producer.streams[0] if self.producer.streams else None
+        if self.slot is None or not self.is_live or stream is self._followed:
+            return
+        if self._followed is not None:
+            self.slot.release(self._followed)
+        self._followed = stream
+        self.slot.follow(stream)
+
+    def close(self) -> None:
+        """End it: no packet and no message more."""
+        self.producer.consumers.discard(self)
+        if self.slot is not None:
+            self.slot.release(self._followed)
+            self.slot = None
+        if self.channel is not None:
+            self.channel.close()
+            self.channel = None
+        self._followed = None
+        self.is_live = False

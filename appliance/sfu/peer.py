@@ -1,0 +1,442 @@
+"""One participant: its exchanges of descriptions, what it publishes, what it receives."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from appliance.errors import RemoteProtocolError
+from appliance.media_engine import (
+    Connected,
+    Description,
+    DescriptionType,
+    Happening,
+    Listener,
+    Lost,
+    Negotiate,
+    PeerConnectionState,
+    PeerFailed,
+    PeerFigures,
+    PublishedTrack,
+    RoomMediaPolicy,
+    Subscription,
+    TrackFailed,
+    TrackFlowing,
+    TrackKind,
+)
+from appliance.sfu.connection import Connection, ConnectionEvents
+from appliance.sfu.consumer import Consumer
+from appliance.sfu.data_relay import DataRelay
+from appliance.sfu.description import LocalSection, read_description
+from appliance.sfu.producer import Producer
+from appliance.sfu.router import Router
+from appliance.sids import ParticipantSid, TrackSid
+
+logger = logging.getLogger(__name__)
+
+SILENCE_LIMIT_S = 30.0
+OFFER_LATE_S = 5.0
+OFFER_LIMIT_S = 30.0
+"""A client that fails to apply an offer says nothing (signaling.md 4.4); one that is reconnecting answers late."""
+
+_NO_CODEC = (53404, "No supported codec")
+_MOST_REFUSALS = 2
+
+
+@dataclass(slots=True, kw_only=True)
+class _Offer:
+    """Our offer that has no answer yet."""
+
+    revision: int
+    sdp: str
+    described: tuple[LocalSection, ...]
+    sent_at: float
+    is_late: bool = False
+
+
+class Peer:
+    """Satisfies MediaPeer.
+
+    One exchange of descriptions at a time; the client's first offer is answered before anything is offered; while an
+    offer of ours is open the client's are ignored, it makes them again (signaling.md 4.4). What is wanted changes at
+    any time; `_settle` brings it about as soon as no exchange runs.
+    """
+
+    def __init__(
+        self,
+        sid: ParticipantSid,
+        router: Router,
+        policy: RoomMediaPolicy,
+        listener: Listener,
+        connect: Callable[[RoomMediaPolicy, ConnectionEvents], Connection],
+        now: Callable[[], float],
+        on_close: Callable[[Peer], None],
+    ) -> None:
+        self.sid = sid
+        self._router = router
+        self._policy = policy
+        self._listener = listener
+        self._connect = connect
+        self._now = now
+        self._on_close = on_close
+        self._loop = asyncio.get_running_loop()
+        self._published: dict[TrackSid, Producer] = {}
+        self._failed: set[TrackSid] = set()
+        self._wanted: frozenset[TrackSid] = frozenset()
+        self._consumers: dict[TrackSid, Consumer] = {}
+        self._refusals: dict[TrackSid, int] = {}
+        self._announced: tuple[Subscription, ...] = ()
+        self._connection: Connection | None = None
+        self._relay = DataRelay(self._published_data, router.add)
+        self._pc_id = ""
+        self._closed_ids: set[str] = set()
+        self._revision = 0
+        self._answer: Description | None = None
+        self._offer: _Offer | None = None
+        self._described_sections = 0
+        self._is_settling = False
+        self._is_closed = False
+        self._was_connected = False
+        self._is_lost = False
+        self._closing: set[asyncio.Task[None]] = set()
+
+    # --- MediaPeer
+
+    def publish(self, tracks: Sequence[PublishedTrack]) -> None:
+        known = {track.sid: track for track in tracks}
+        for sid in [sid for sid in self._published if sid not in known]:
+            producer = self._published.pop(sid)
+            self._router.remove(producer)
+            producer.unbind()
+        for track in tracks:
+            producer = self._published.setdefault(track.sid, Producer(track, self.sid, self._flows))
+            producer.track = track
+        self._bind_publications()
+
+    def receive(self, tracks: frozenset[TrackSid]) -> None:
+        self._wanted = tracks
+        self.tracks_changed()
+
+    def describe(self, states: Sequence[PeerConnectionState]) -> None:
+        replies = [reply for state in states if (reply := self._described(state)) is not None]
+        if replies:
+            self._announce(*replies)
+
+    def resync(self, states: Sequence[PeerConnectionState]) -> tuple[PeerConnectionState, ...]:
+        replies = [reply for state in states if (reply := self._described(state, again=True)) is not None]
+        if self._connection is None:
+            return ()
+        if self._offer is not None:
+            offer = Description(type=DescriptionType.OFFER, revision=self._offer.revision, sdp=self._offer.sdp)
+            self._offer.sent_at = self._now()
+            return (PeerConnectionState(id=self._pc_id, description=offer),)
+        return tuple(replies[-1:]) or (PeerConnectionState(id=self._pc_id),)
+
+    def figures(self) -> PeerFigures:
+        connection = self._connection
+        return PeerFigures(
+            connected=connection is not None and connection.is_ready,
+            address=None if connection is None or connection.address is None else str(connection.address[0]),
+            rtt_s=None if connection is None else connection.rtt_s,
+            published={sid: producer.figures() for sid, producer in self._published.items()},
+            packets_forwarded=0 if connection is None else connection.packets_sent,
+        )
+
+    async def close(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            self._router.leave(self)
+            self._on_close(self)
+            self.publish(())
+            self._hang_up()
+        await asyncio.gather(*self._closing)
+
+    # --- what the client says
+
+    def _described(self, state: PeerConnectionState, *, again: bool = False) -> PeerConnectionState | None:
+        """Take one state of the client and return what is to be answered, None for nothing.
+
+        `again`: the client repeats its last description, since the answer to it may have been lost (2.9).
+        """
+        description = state.description
+        if self._is_closed or description is None or state.id in self._closed_ids:
+            return None  # candidates alone: a lite agent does not need them
+        if description.type is DescriptionType.CLOSE:
+            self._client_closed(state.id)
+            return None
+        try:
+            if description.type is DescriptionType.OFFER:
+                return self._offered(state.id, description, again=again)
+            if description.type is DescriptionType.ANSWER and state.id == self._pc_id:
+                self._answered(description)
+        except RemoteProtocolError as error:
+            logger.warning("%s: %s refused: %s", self.sid, description.type, error)
+            self._emit(PeerFailed(code=53403, message=str(error)))
+        return None
+
+    def _client_closed(self, pc_id: str) -> None:
+        self._closed_ids.add(pc_id)
+        if pc_id == self._pc_id:
+            self._hang_up()
+
+    def _offered(self, pc_id: str, offer: Description, *, again: bool) -> PeerConnectionState | None:
+        if self._connection is not None and pc_id != self._pc_id:
+            logger.warning("%s: offer on a second peer connection ignored", self.sid)
+            return None
+        if self._connection is not None and (self._offer is not None or offer.revision <= self._revision):
+            repeated = again and self._answer is not None and offer.revision == self._answer.revision
+            return PeerConnectionState(id=pc_id, description=self._answer) if repeated else None
+        description = read_description(offer.sdp or "")
+        if self._connection is None:
+            self._pick_up(pc_id)
+        connection = self._connection
+        assert connection is not None
+        connection.apply_offer(description)
+        self._revision = offer.revision
+        for section in connection.sections:
+            if section.consumer is not None and not section.remote.client_receives:
+                self._displace(section.consumer)
+        self._drop_unwanted()
+        self._place(in_answer=True)
+        sdp, described = connection.describe(setup="passive")
+        self._completed(described)
+        self._answer = Description(type=DescriptionType.ANSWER, revision=offer.revision, sdp=sdp)
+        return PeerConnectionState(id=pc_id, description=self._answer)
+
+    def _answered(self, answer: Description) -> None:
+        offer, connection = self._offer, self._connection
+        if offer is None or connection is None or answer.revision != offer.revision:
+            return
+        connection.apply_answer(read_description(answer.sdp or ""))
+        self._offer = None
+        self._completed(offer.described)
+
+    def _completed(self, described: tuple[LocalSection, ...]) -> None:
+        """An exchange is through: both sides know these sections now."""
+        connection = self._connection
+        assert connection is not None
+        connection.sections.exchange_completed(described)
+        self._described_sections = len(described)
+        for section in connection.sections:
+            if section.is_refused and section.consumer is not None:
+                sid = section.consumer.producer.track.sid
+                self._refusals[sid] = self._refusals.get(sid, 0) + 1
+                self._displace(section.consumer)
+        self._go_live()
+        self._bind_publications()
+        self.tracks_changed()
+
+    # --- the connection
+
+    def _pick_up(self, pc_id: str) -> None:
+        self._pc_id = pc_id
+        self._revision = 0
+        self._connection = self._connect(
+            self._policy,
+            ConnectionEvents(
+                ready=self._ready,
+                ended=self._ended,
+                streams_found=self._bind_publications,
+                data_ready=self._relay.transport_ready,
+                channel_opened=self._relay.channel_opened,
+            ),
+        )
+
+    def _hang_up(self) -> None:
+        """End the connection; what is published and wanted stays for the next one."""
+        for consumer in list(self._consumers.values()):
+            self._displace(consumer)
+        connection, self._connection = self._connection, None
+        self._offer = self._answer = None
+        self._described_sections = 0
+        self._relay.close()
+        self._relay = DataRelay(self._published_data, self._router.add)
+        for producer in self._published.values():
+            self._router.remove(producer)
+            producer.unbind()
+        if connection is not None:
+            task = self._loop.create_task(connection.close(), name=f"close {self.sid}")
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    def _ready(self) -> None:
+        if not self._was_connected:
+            self._was_connected = True
+            self._emit(Connected())
+        self._go_live()
+
+    def _ended(self, reason: str) -> None:
+        logger.info("%s: %s", self.sid, reason)
+        if self._connection is not None and not self._connection.is_ready:
+            self._emit(PeerFailed(code=53407, message=reason))
+        # A client that replaces its peer connection closes DTLS first, so this alone is not the end: silence will be.
+
+    def tick(self, now: float) -> None:
+        """Do what is due; called by the engine about every 50 ms."""
+        connection = self._connection
+        if connection is None:
+            return
+        connection.tick(now)
+        if now - connection.heard_at > SILENCE_LIMIT_S and not self._is_lost:
+            self._is_lost = True
+            self._emit(Lost(reason=f"silent for {SILENCE_LIMIT_S:.0f} s"))
+        offer = self._offer
+        if offer is None:
+            return
+        if now - offer.sent_at > OFFER_LATE_S and not offer.is_late:
+            offer.is_late = True
+            logger.warning("%s: offer %d has no answer after %.0f s", self.sid, offer.revision, OFFER_LATE_S)
+        if now - offer.sent_at > OFFER_LIMIT_S:
+            self._offer = None
+            self._emit(PeerFailed(code=53402, message=f"offer {offer.revision} was never answered"))
+
+    # --- what it publishes
+
+    def _published_data(self, label: str) -> Producer | None:
+        for producer in self._published.values():
+            if producer.track.kind is TrackKind.DATA and producer.track.client_id == label:
+                return producer
+        return None
+
+    def _flows(self, track: PublishedTrack) -> None:
+        self._emit(TrackFlowing(track_sid=track.sid))
+
+    def _bind_publications(self) -> None:
+        """Join what is published to what arrives, by the client's id of each (signaling.md 3.1)."""
+        sections = [] if self._connection is None else [s for s in self._connection.sections if s.remote.client_sends]
+        for producer in self._published.values():
+            track = producer.track
+            if track.kind is TrackKind.DATA:
+                self._relay.bind(track.client_id)
+                continue
+            section = next(
+                (s for s in sections if s.kind == track.kind.value and s.remote.track_id == track.client_id), None
+            )
+            if section is None or section.is_barred:
+                self._router.remove(producer)
+                producer.unbind()
+            elif section.is_rejected:
+                self._track_failed(track)
+            else:
+                producer.bind(section.streams)
+                self._router.add(producer)
+
+    def _track_failed(self, track: PublishedTrack) -> None:
+        if track.sid not in self._failed:
+            self._failed.add(track.sid)
+            self._emit(TrackFailed(track_sid=track.sid, code=_NO_CODEC[0], message=_NO_CODEC[1]))
+
+    # --- what it receives
+
+    def tracks_changed(self) -> None:
+        """Look again at what is wanted, once, when the present turn of the loop is over."""
+        if not self._is_settling and not self._is_closed:
+            self._is_settling = True
+            self._loop.call_soon(self._settle)
+
+    def _settle(self) -> None:
+        self._is_settling = False
+        connection = self._connection
+        if self._is_closed or connection is None:
+            return
+        self._drop_unwanted()
+        if self._offer is not None or self._answer is None:
+            self._announce()
+            return
+        self._place(in_answer=False)
+        sections = connection.sections
+        if len(sections.all) > self._described_sections or any(section.needs_offer for section in sections):
+            self._announce(self._make_offer(connection))
+        else:
+            self._announce()
+
+    def _make_offer(self, connection: Connection) -> PeerConnectionState:
+        sdp, described = connection.describe(setup="actpass")
+        self._revision += 1
+        self._offer = _Offer(revision=self._revision, sdp=sdp, described=described, sent_at=self._now())
+        description = Description(type=DescriptionType.OFFER, revision=self._revision, sdp=sdp)
+        return PeerConnectionState(id=self._pc_id, description=description)
+
+    def _drop_unwanted(self) -> None:
+        for sid, consumer in list(self._consumers.items()):
+            if sid not in self._wanted or self._router.find(sid) is not consumer.producer:
+                self._displace(consumer)
+
+    def _displace(self, consumer: Consumer) -> None:
+        """Take a subscription out of its place; if it is still wanted, it gets another, and a new id with it."""
+        self._consumers.pop(consumer.producer.track.sid, None)
+        if self._connection is not None:
+            for section in self._connection.sections:
+                if section.consumer is consumer:
+                    section.consumer = None
+        consumer.close()
+
+    def _place(self, *, in_answer: bool) -> None:
+        """Give each wanted track that can be had a section or a channel; an answer cannot add sections."""
+        assert self._connection is not None
+        for sid in sorted(self._wanted):
+            producer = self._router.find(sid)
+            if producer is None or sid in self._published or sid in self._consumers:
+                continue
+            consumer = Consumer(producer, secrets.token_hex(8))
+            if consumer.kind is TrackKind.DATA:
+                placed = self._place_data(self._connection, consumer, in_answer=in_answer)
+            else:
+                placed = self._place_media(self._connection, consumer, in_answer=in_answer)
+            if placed:
+                self._consumers[sid] = consumer
+            else:
+                consumer.close()
+
+    def _place_data(self, connection: Connection, consumer: Consumer, *, in_answer: bool) -> bool:
+        if connection.sections.data is None:
+            if in_answer:
+                return False
+            connection.sections.add_data()
+        self._relay.subscribe(consumer)
+        return True
+
+    def _place_media(self, connection: Connection, consumer: Consumer, *, in_answer: bool) -> bool:
+        sections, kind = connection.sections, consumer.kind.value
+        refusals = self._refusals.get(consumer.producer.track.sid, 0)
+        if not sections.can_receive(kind, consumer.producer.codec) or refusals >= _MOST_REFUSALS:
+            consumer.error = _NO_CODEC
+            return True
+        section = sections.free_place(kind, in_answer=in_answer)
+        if section is None:
+            if in_answer:
+                return False
+            section = sections.add_media(kind)
+        section.consumer = consumer
+        consumer.slot = connection.slot_of(section)
+        return True
+
+    def _go_live(self) -> None:
+        connection = self._connection
+        if connection is None or not connection.is_ready:
+            return
+        for section in connection.sections:
+            consumer = section.consumer
+            if consumer is not None and section.described_sending and not consumer.is_live:
+                consumer.go_live()
+
+    # --- telling
+
+    def _announce(self, *states: PeerConnectionState) -> None:
+        """Send descriptions and, where they changed, the subscriptions."""
+        subscriptions = tuple(consumer.subscription() for _, consumer in sorted(self._consumers.items()))
+        changed = subscriptions if subscriptions != self._announced else None
+        self._announced = subscriptions
+        if states or changed is not None:
+            self._emit(Negotiate(peer_connections=states, subscriptions=changed))
+
+    def _emit(self, happening: Happening) -> None:
+        """Tell the listener, never from inside one of its own calls."""
+        self._loop.call_soon(self._deliver, happening)
+
+    def _deliver(self, happening: Happening) -> None:
+        if not self._is_closed:
+            self._listener(happening)
