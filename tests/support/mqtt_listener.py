@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,12 @@ class MqttListener:
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = lambda _client, _data, message: self.messages.append(
-            MqttMessage(message.topic, message.payload, message.retain)
+            MqttMessage(message.topic, bytes(message.payload), message.retain)
         )
         self._client.reconnect_delay_set(1, 1)
 
     def _on_connect(self, client: mqtt.Client, *_: Any) -> None:
-        client.subscribe([(name, mqtt.SubscribeOptions(qos=1, retainAsPublished=True)) for name in self._filters])
+        client.subscribe([(name, SubscribeOptions(qos=1, retainAsPublished=True)) for name in self._filters])
 
     def __enter__(self) -> Self:
         self._client.connect("127.0.0.1", self._port)
