@@ -70,6 +70,19 @@ from appliance.signaling.wishes import (
     SubscribeState,
 )
 
+__all__ = [
+    "ClientEvent",
+    "ClientSession",
+    "Connected",
+    "Disconnected",
+    "IceServersKnown",
+    "Reconnecting",
+    "SocketWanted",
+    "Synced",
+    "Updated",
+    "Warned",
+]
+
 logger = logging.getLogger(__name__)
 
 OPEN_DEADLINE_S = 15.0
