@@ -70,13 +70,18 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessToken:
-    """What a verified token says. `room` is the name or SID it is limited to, or None; `expires_at` in unix seconds."""
+    """What a verified token says.
+
+    `room` is the name or SID it is limited to, or None; `expires_at` in unix seconds. `guest`: our guest page had it
+    minted for somebody who chose the identity freely; a claim of our own beside the specified ones.
+    """
 
     key_sid: KeySid
     account_sid: AccountSid
     identity: str
     room: str | None
     expires_at: int
+    guest: bool = False
 
     def covers(self, *, name: str | None, sid: RoomSid | None) -> bool:
         """Tell whether the grant reaches the room with this name and SID; compared exactly (tokens.md 5)."""
@@ -87,7 +92,13 @@ FindKey = Callable[[str], SigningKey | None]
 
 
 def mint(
-    key: SigningKey, identity: str, *, now: float, room: str | None = None, lifetime_s: int = DEFAULT_LIFETIME_S
+    key: SigningKey,
+    identity: str,
+    *,
+    now: float,
+    room: str | None = None,
+    lifetime_s: int = DEFAULT_LIFETIME_S,
+    guest: bool = False,
 ) -> str:
     """Return a signed token.
 
@@ -95,6 +106,7 @@ def mint(
         now: unix seconds.
         room: name or SID of the only room it opens; None for all.
         lifetime_s: 1 to 86400.
+        guest: say that whoever holds it chose the identity freely.
 
     Raises:
         ValueError: `lifetime_s` out of range, `room` empty.
@@ -113,6 +125,8 @@ def mint(
         "exp": issued + lifetime_s,
         "grants": {"identity": read_identity(identity), "video": {"room": room} if room is not None else {}},
     }
+    if guest:
+        claims["guest"] = True
     return jwt.encode(claims, key.secret, "HS256", headers={"cty": CONTENT_TYPE})
 
 
@@ -141,6 +155,7 @@ def verify(token: str, find_key: FindKey, *, now: float, leeway_s: float = DEFAU
         identity=read_identity(grants.get("identity")),
         room=room,
         expires_at=expires_at,
+        guest=claims.get("guest") is True,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from appliance.errors import (
     ParticipantAccountLimitExceededError,
+    ParticipantDuplicateIdentityError,
     RoomCompletedError,
     RoomConnectFailedError,
     RoomCreateFailedError,
@@ -101,7 +102,7 @@ class Admission:
             its stay, and a future that is done with the commit.
 
         Raises:
-            RoomError: 53004, 53105, 53118, 53206, 53403 or another code of the engine, 53104.
+            RoomError: 53004, 53105, 53118, 53205 (a guest only), 53206, 53403 or another code of the engine, 53104.
         """
         try:
             self._check_limits(entry, token, request)
@@ -122,6 +123,7 @@ class Admission:
             session=attachment.session,
             answered=asyncio.get_running_loop().create_future(),
             client_revision=request.revision,
+            guest=token.guest,
             attachment=attachment,
             refused=dict(outcome.refused),
             receiving=entry.room.received_by(sid, request.rules),
@@ -177,6 +179,8 @@ class Admission:
 
     def _join(self, entry: RoomEntry, stay: Stay, newcomer: Participant) -> "asyncio.Future[None]":
         older = entry.room.with_identity(newcomer.identity)
+        if older and stay.guest and not entry.stays[older.sid].guest:
+            raise ParticipantDuplicateIdentityError
         change = entry.room.join(newcomer, self._running.clock.now())
         if entry.opening:
             change, entry.opening = joined_to(entry.opening, change), None

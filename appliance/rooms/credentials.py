@@ -24,43 +24,43 @@ _FILE_MODE = 0o600
 class Credentials:
     """The account and its secrets.
 
-    `auth_token` authenticates REST requests and signs callbacks; `key_secret` authenticates and signs access tokens
+    `auth_token` authenticates REST requests and signs callbacks; `api_key_secret` authenticates and signs access tokens
     (tokens.md 6). `service_secret` never leaves the service: it authenticates page tokens and invitations.
     """
 
     account_sid: AccountSid
     auth_token: str
-    key_sid: KeySid
-    key_secret: str
+    api_key_sid: KeySid
+    api_key_secret: str
     service_secret: str
 
     def __repr__(self) -> str:
-        return f"Credentials({self.account_sid}, {self.key_sid})"
+        return f"Credentials({self.account_sid}, {self.api_key_sid})"
 
     @classmethod
     def new(cls) -> Self:
         return cls(
             account_sid=new_account_sid(),
             auth_token=secrets.token_hex(16),
-            key_sid=new_key_sid(),
-            key_secret="".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_LENGTH)),
+            api_key_sid=new_key_sid(),
+            api_key_secret="".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_LENGTH)),
             service_secret=secrets.token_hex(32),
         )
 
     @property
     def signing_key(self) -> SigningKey:
-        return SigningKey(sid=self.key_sid, secret=self.key_secret, account_sid=self.account_sid)
+        return SigningKey(sid=self.api_key_sid, secret=self.api_key_secret, account_sid=self.account_sid)
 
     def find_key(self, sid: str) -> SigningKey | None:
         """Return the API key of this SID; what `tokens.verify` asks for."""
-        return self.signing_key if sid == self.key_sid else None
+        return self.signing_key if sid == self.api_key_sid else None
 
     def account_of(self, user: str, password: str) -> AccountSid | None:
         """Return the account that this user name and password open, or None (rest.md 2). Takes constant time."""
         given = password.encode("utf-8", "surrogatepass")
         by_token = hmac.compare_digest(given, self.auth_token.encode())
-        by_key = hmac.compare_digest(given, self.key_secret.encode())
-        known = (user == self.account_sid and by_token) or (user == self.key_sid and by_key)
+        by_key = hmac.compare_digest(given, self.api_key_secret.encode())
+        known = (user == self.account_sid and by_token) or (user == self.api_key_sid and by_key)
         return self.account_sid if known else None
 
 
@@ -112,6 +112,6 @@ def _read(data: Any) -> Credentials:
     for name, text in texts.items():
         if not isinstance(text, str) or len(text) < _SECRET_LENGTH or not text.isascii():
             raise ValueError(f"{name} is missing or too short")
-    if not looks_like("AC", str(texts["account_sid"])) or not looks_like("SK", str(texts["key_sid"])):
-        raise ValueError("account_sid or key_sid is no SID")
+    if not looks_like("AC", str(texts["account_sid"])) or not looks_like("SK", str(texts["api_key_sid"])):
+        raise ValueError("account_sid or api_key_sid is no SID")
     return Credentials(**{name: str(text) for name, text in texts.items()})  # type: ignore[arg-type]

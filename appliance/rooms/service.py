@@ -80,6 +80,14 @@ class ServiceSettings:
     events_over_mqtt: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Present:
+    """Somebody in a room. `guest`: with an identity chosen freely on the guest page."""
+
+    status: ParticipantStatus
+    guest: bool
+
+
 class RoomsService:
     """Rooms, participants and their tracks. Everything runs on one event loop."""
 
@@ -318,6 +326,15 @@ class RoomsService:
         async with self.store.engine.connect() as connection:
             by_sid = looks_like("RM", key)
             return await find_room(connection, account_sid, sid=key if by_sid else "", name="" if by_sid else key)
+
+    def present(self, account_sid: AccountSid, room: str, identity: str) -> Present | None:
+        """Tell who is in the room in progress of this SID or name under this identity, if anybody."""
+        entry = self._in_progress(account_sid, room)
+        participant = entry.room.with_identity(identity) if entry else None
+        if not entry or not participant:
+            return None
+        stay = entry.stays.get(participant.sid)
+        return Present(status=participant.status, guest=stay.guest if stay else False)
 
     def _in_progress(self, account_sid: AccountSid, key: str) -> RoomEntry | None:
         registry = self._running.registry

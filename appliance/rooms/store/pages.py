@@ -9,23 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from appliance.rooms.room import Participant, ParticipantStatus, Room, RoomStatus
 from appliance.rooms.store.tables import participant_of, participants, room_of, rooms
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """Where a page begins or ends: the sort key of a row."""
-
-    created: datetime
-    sid: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """`size` rows, newest first: those after `key`, or with `backwards` those before it. No key: the first ones."""
-
-    size: int
-    key: Key | None = None
-    backwards: bool = False
+from appliance.rooms.store.window import Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

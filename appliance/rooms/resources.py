@@ -1,0 +1,76 @@
+"""Rooms and participants as REST JSON: every field always there, absolute addresses (rest.md 4, 6.1, 8.1). Pure."""
+
+from datetime import datetime
+from typing import Any
+
+from appliance.clock import rfc3339_seconds
+from appliance.rooms.room import Participant, Room
+
+
+def room_json(room: Room, base_url: str) -> dict[str, Any]:
+    """Return the resource; `base_url` without trailing slash, e.g. `https://video.example.org`."""
+    settings = room.settings
+    url = f"{base_url}/v1/Rooms/{room.sid}"
+    return {
+        "sid": room.sid,
+        "status": room.status.value,
+        "date_created": rfc3339_seconds(room.created),
+        "date_updated": rfc3339_seconds(room.updated),
+        "account_sid": room.account_sid,
+        "enable_turn": True,
+        "unique_name": room.name,
+        "status_callback": settings.status_callback,
+        "status_callback_method": settings.status_callback_method,
+        "end_time": _date(room.ended),
+        "duration": _duration(room.created, room.ended),
+        "type": settings.type.value,
+        "max_participants": settings.max_participants,
+        "max_participant_duration": settings.max_participant_duration_s,
+        "max_concurrent_published_tracks": settings.max_published_tracks,
+        "record_participants_on_connect": False,
+        "video_codecs": list(settings.video_codecs),
+        "media_region": settings.media_region,
+        "audio_only": settings.audio_only,
+        "empty_room_timeout": settings.empty_timeout_min,
+        "unused_room_timeout": settings.unused_timeout_min,
+        "large_room": settings.large_room,
+        "url": url,
+        "links": {
+            "participants": f"{url}/Participants",
+            "recordings": f"{url}/Recordings",
+            "transcriptions": f"{url}/Transcriptions",
+            "recording_rules": f"{url}/RecordingRules",
+        },
+    }
+
+
+def participant_json(participant: Participant, room: Room, base_url: str) -> dict[str, Any]:
+    """Return the resource; it names the room by SID, however it was asked for."""
+    url = f"{base_url}/v1/Rooms/{room.sid}/Participants/{participant.sid}"
+    return {
+        "sid": participant.sid,
+        "room_sid": room.sid,
+        "account_sid": room.account_sid,
+        "status": participant.status.value,
+        "identity": participant.identity,
+        "date_created": rfc3339_seconds(participant.started),
+        "date_updated": rfc3339_seconds(participant.updated),
+        "start_time": rfc3339_seconds(participant.started),
+        "end_time": _date(participant.ended),
+        "duration": _duration(participant.started, participant.ended),
+        "url": url,
+        "links": {
+            "published_tracks": f"{url}/PublishedTracks",
+            "subscribed_tracks": f"{url}/SubscribedTracks",
+            "subscribe_rules": f"{url}/SubscribeRules",
+            "anonymize": f"{url}/Anonymize",
+        },
+    }
+
+
+def _date(moment: datetime | None) -> str | None:
+    return rfc3339_seconds(moment) if moment else None
+
+
+def _duration(since: datetime, until: datetime | None) -> int | None:
+    return max(0, int((until - since).total_seconds())) if until else None
