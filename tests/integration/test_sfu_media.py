@@ -1,67 +1,109 @@
 """Media from one aiortc client to others through the engine, on loopback."""
 
-import asyncio
-from collections.abc import AsyncIterator
-
-import aioice.ice
-import pytest
-
-from appliance.media_engine import Connected, TrackFlowing, TrackKind
-from appliance.sfu.engine import EmbeddedEngine
-from appliance.sids import RoomSid, new_room_sid
-from tests.support.sfu_clients import NumberedVideo, SfuClient, Tone, eventually
+from appliance.media_engine import Connected, Negotiate, PeerFailed, TrackFlowing, TrackKind
+from tests.support.sfu_clients import NumberedVideo, SfuClient, Tone, eventually, sfu_room
 
 
-@pytest.fixture(autouse=True)
-def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """aioice never offers 127.0.0.1 by itself."""
-    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
+def sids(client: SfuClient) -> frozenset:
+    return frozenset(track.sid for track in client.published)
 
 
-@pytest.fixture
-async def engine() -> AsyncIterator[EmbeddedEngine]:
-    engine = await EmbeddedEngine.open(hosts=("127.0.0.1",))
-    yield engine
-    await engine.close()
-
-
-@pytest.fixture
-def room() -> RoomSid:
-    return new_room_sid()
-
-
-async def test_a_track_reaches_whoever_joins_later_with_the_first_answer(engine: EmbeddedEngine, room: RoomSid) -> None:
-    alice, bob = SfuClient(engine, room, "alice"), SfuClient(engine, room, "bob")
-    audio, video = alice.add_media(Tone(), TrackKind.AUDIO), alice.add_media(NumberedVideo(), TrackKind.VIDEO)
-    try:
+async def test_a_track_reaches_whoever_joins_later_with_the_first_answer() -> None:
+    async with sfu_room("alice", "bob") as (alice, bob):
+        audio, video = alice.add_media(Tone(), TrackKind.AUDIO), alice.add_media(NumberedVideo(), TrackKind.VIDEO)
         await alice.join()
         await eventually(lambda: bool(alice.saw(Connected)), "alice connected")
+
         await bob.join(receive=frozenset({audio, video}))
+
         await eventually(lambda: bob.frames_of(audio) > 20 and bob.frames_of(video) > 20, "frames at bob")
-    finally:
-        await asyncio.gather(alice.leave(), bob.leave())
-
-    assert [d.type for d in bob.descriptions] == ["answer"]
-    assert {h.track_sid for h in alice.saw(TrackFlowing)} == {audio, video}
+        assert [d.type for d in bob.descriptions] == ["answer"]
+        assert {h.track_sid for h in alice.saw(TrackFlowing)} == {audio, video}
+        assert bob.saw(Negotiate)[0].subscriptions is not None
 
 
-async def test_those_who_are_there_are_offered_what_a_newcomer_publishes(engine: EmbeddedEngine, room: RoomSid) -> None:
-    alice, bob = SfuClient(engine, room, "alice"), SfuClient(engine, room, "bob")
-    for client in (alice, bob):
-        client.add_media(Tone(), TrackKind.AUDIO)
-        client.add_media(NumberedVideo(), TrackKind.VIDEO)
-    tracks = {client.name: frozenset(track.sid for track in client.published) for client in (alice, bob)}
-    try:
-        await alice.join(receive=tracks["bob"])
-        await bob.join(receive=tracks["alice"])
-        await eventually(
-            lambda: (
-                all(alice.frames_of(sid) > 20 for sid in tracks["bob"])
-                and all(bob.frames_of(sid) > 20 for sid in tracks["alice"])
-            ),
-            "frames on both sides",
-        )
-    finally:
-        await asyncio.gather(alice.leave(), bob.leave())
+async def test_those_who_are_there_are_offered_what_a_newcomer_publishes() -> None:
+    async with sfu_room("alice", "bob") as (alice, bob):
+        for client in (alice, bob):
+            client.add_media(Tone(), TrackKind.AUDIO)
+            client.add_media(NumberedVideo(), TrackKind.VIDEO)
 
-    assert [d.type for d in alice.descriptions] == ["answer", "offer"]
+        await alice.join(receive=sids(bob))
+        await bob.join(receive=sids(alice))
+
+        await eventually(lambda: all(alice.frames_of(sid) > 20 for sid in sids(bob)), "frames at alice")
+        await eventually(lambda: all(bob.frames_of(sid) > 20 for sid in sids(alice)), "frames at bob")
+        assert [d.type for d in alice.descriptions] == ["answer", "offer"]
+
+
+async def test_a_track_published_later_is_answered_and_offered_to_the_others() -> None:
+    async with sfu_room("alice", "bob") as (alice, bob):
+        alice.add_media(Tone(), TrackKind.AUDIO)
+        await bob.join()
+        await alice.join()
+        await eventually(lambda: bool(alice.saw(Connected)) and bool(bob.saw(Connected)), "both connected")
+
+        screen = alice.add_media(NumberedVideo(), TrackKind.VIDEO)
+        assert bob.peer is not None
+        bob.peer.receive(frozenset({screen}))
+        await alice.offer_again()
+
+        await eventually(lambda: bob.frames_of(screen) > 20, "frames of the later track")
+
+
+async def test_a_section_goes_through_inactive_before_it_carries_another_track() -> None:
+    async with sfu_room("alice", "bob", "carol") as (alice, bob, carol):
+        first, second = (client.add_media(NumberedVideo(), TrackKind.VIDEO) for client in (alice, carol))
+        await alice.join()
+        await carol.join()
+        await bob.join(receive=frozenset({first}))
+        await eventually(lambda: bob.frames_of(first) > 5, "frames of the first")
+        place, first_id = bob.mid_for(first), bob.subscriptions[first].id
+        assert bob.peer is not None
+
+        bob.peer.receive(frozenset())
+        await eventually(lambda: not bob.subscriptions and bob.descriptions[-1].type == "offer", "let go")
+        bob.peer.receive(frozenset({second}))
+        await eventually(lambda: bob.frames_of(second) > 5, "frames of the second")
+        before = bob.frames_of(second)
+        await eventually(lambda: bob.frames_of(second) > before + 20, "frames of the second go on")
+
+        assert bob.mid_for(second) == place
+        assert bob.subscriptions[second].id != first_id
+        assert not bob.saw(PeerFailed)
+
+
+async def test_unpublishing_ends_the_subscription_and_leaving_ends_all() -> None:
+    async with sfu_room("alice", "bob") as (alice, bob):
+        audio, video = alice.add_media(Tone(), TrackKind.AUDIO), alice.add_media(NumberedVideo(), TrackKind.VIDEO)
+        await alice.join()
+        await bob.join(receive=frozenset({audio, video}))
+        await eventually(lambda: bob.frames_of(audio) > 5 and bob.frames_of(video) > 5, "frames at bob")
+        assert alice.peer is not None
+
+        alice.peer.publish([track for track in alice.published if track.sid == audio])
+        await eventually(lambda: set(bob.subscriptions) == {audio}, "video unsubscribed")
+        await alice.peer.close()
+        await eventually(lambda: not bob.subscriptions, "audio unsubscribed")
+
+
+async def test_counters_tell_what_was_published_and_forwarded() -> None:
+    async with sfu_room("alice", "bob") as (alice, bob):
+        video = alice.add_media(NumberedVideo(), TrackKind.VIDEO)
+        await alice.join()
+        await bob.join(receive=frozenset({video}))
+        assert alice.peer is not None
+        assert bob.peer is not None
+        await eventually(lambda: bob.frames_of(video) > 40, "frames at bob")
+        await eventually(lambda: bob.peer is not None and bob.peer.figures().rtt_s is not None, "a round trip time")
+
+        sent, got = alice.peer.figures(), bob.peer.figures()
+
+        assert sent.connected
+        assert sent.address == "127.0.0.1"
+        assert sent.published[video].packets > 40
+        assert sent.published[video].bytes > sent.published[video].packets
+        assert sent.published[video].lost == 0
+        assert 0 < got.packets_forwarded <= sent.published[video].packets + 1
+        assert got.rtt_s is not None
+        assert got.rtt_s < 1

@@ -2,11 +2,13 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from fractions import Fraction
 from typing import Any
+from unittest.mock import patch
 
+import aioice.ice
 import av
 import numpy as np
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
@@ -25,7 +27,7 @@ from appliance.media_engine import (
 )
 from appliance.sfu.engine import EmbeddedEngine
 from appliance.sfu.peer import Peer
-from appliance.sids import RoomSid, TrackSid, new_participant_sid, new_track_sid
+from appliance.sids import RoomSid, TrackSid, new_participant_sid, new_room_sid, new_track_sid
 
 DEADLINE_S = 20.0
 
@@ -63,12 +65,12 @@ class Tone(AudioStreamTrack):
     def __init__(self) -> None:
         super().__init__()
         self._position = 0
-        self._start: float | None = None
+        self._began: float | None = None
 
     async def recv(self) -> av.AudioFrame:
         loop = asyncio.get_running_loop()
-        self._start = loop.time() if self._start is None else self._start
-        await asyncio.sleep(max(0.0, self._start + self._position / 48000 - loop.time()))
+        self._began = loop.time() if self._began is None else self._began
+        await asyncio.sleep(max(0.0, self._began + self._position / 48000 - loop.time()))
         times = (self._position + np.arange(960)) / 48000
         samples = (8000 * np.sin(2 * np.pi * 440 * times)).astype(np.int16).reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
@@ -80,7 +82,8 @@ class Tone(AudioStreamTrack):
 class SfuClient:
     """One participant: aiortc on its side, the engine's MediaPeer on the other, the wire replaced by a queue.
 
-    `received` counts decoded frames by mid, `messages` collects data by channel label, `subscriptions` is the last state.
+    `received` counts decoded frames by mid, `messages` collects data by channel label, `subscriptions` is the last
+    state. An SDP text of the engine passes through `rewrite` first, so that a relay can stand in the way.
     """
 
     def __init__(self, engine: EmbeddedEngine, room: RoomSid, name: str) -> None:
@@ -92,6 +95,7 @@ class SfuClient:
         self.pc_id = secrets.token_hex(4)
         self.published: list[PublishedTrack] = []
         self.channels: dict[str, Any] = {}
+        self._unopened: dict[str, dict[str, Any]] = {}
         self.peer: Peer | None = None
         self.revision = 0
         self.subscriptions: dict[TrackSid, Subscription] = {}
@@ -102,6 +106,7 @@ class SfuClient:
         self._inbox: asyncio.Queue[Happening] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
         self._offer_sdp: str | None = None
+        self.rewrite: Callable[[str], str] = lambda sdp: sdp
         self.answers = True  # False: leaves the engine's offers unanswered
         self.pc.on("track", self._track)
         self.pc.on("datachannel", self._channel)
@@ -117,7 +122,7 @@ class SfuClient:
 
     def add_data(self, **parameters: Any) -> TrackSid:
         label = f"{self.name}-data-{len(self.published)}"
-        self.channels[label] = self.pc.createDataChannel(label, **parameters)
+        self._unopened[label] = parameters
         self.published.append(PublishedTrack(sid=new_track_sid(), client_id=label, kind=TrackKind.DATA))
         return self.published[-1].sid
 
@@ -131,6 +136,7 @@ class SfuClient:
         for kind in ("audio", "video"):
             if not any(transceiver.kind == kind for transceiver in self.pc.getTransceivers()):
                 self.pc.addTransceiver(kind, direction="recvonly")
+        self._open_channels()
         offer = await self._make_offer()
         self.peer = self.engine.join(
             self.room,
@@ -143,9 +149,16 @@ class SfuClient:
         )
         self._tasks.append(asyncio.create_task(self._run(), name=f"client {self.name}"))
 
+    def _open_channels(self) -> None:
+        # Only after the transceivers: under MAX_BUNDLE aiortc 1.16 stops the shared transport when SCTP came first.
+        for label, parameters in self._unopened.items():
+            self.channels[label] = self.pc.createDataChannel(label, **parameters)
+        self._unopened.clear()
+
     async def offer_again(self) -> None:
         """Offer for tracks that were added after joining."""
         assert self.peer is not None
+        self._open_channels()
         self.peer.publish(tuple(self.published))
         self.peer.describe((await self._make_offer(),))
 
@@ -172,14 +185,16 @@ class SfuClient:
         description = state.description
         assert description is not None
         assert state.id == self.pc_id
+        assert description.sdp is not None
         self.descriptions.append(description)
+        sdp = self.rewrite(description.sdp)
         if description.type is DescriptionType.ANSWER:
             assert description.revision == self.revision
-            await self.pc.setRemoteDescription(RTCSessionDescription(description.sdp, "answer"))
+            await self.pc.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
         elif self.answers:
             assert description.revision == self.revision + 1
             self.revision = description.revision
-            await self.pc.setRemoteDescription(RTCSessionDescription(description.sdp, "offer"))
+            await self.pc.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
             await self.pc.setLocalDescription(await self.pc.createAnswer())
             answer = Description(type=DescriptionType.ANSWER, revision=self.revision, sdp=self.pc.localDescription.sdp)
             assert self.peer is not None
@@ -200,14 +215,14 @@ class SfuClient:
                 del frame
 
     def _mid_of(self, track: MediaStreamTrack) -> str:
-        return next(t.mid for t in self.pc.getTransceivers() if t.receiver.track is track)
+        return str(next(t.mid for t in self.pc.getTransceivers() if t.receiver.track is track))
 
     def mid_for(self, sid: TrackSid) -> str | None:
         """Return the section whose msid in the last description names the subscription to this track."""
         entry = self.subscriptions.get(sid)
         if entry is None or entry.id is None:
             return None
-        for section in self.descriptions[-1].sdp.split("m=")[1:]:
+        for section in (self.descriptions[-1].sdp or "").split("\r\nm=")[1:]:
             if any(line.startswith("a=msid:") and line.split()[1] == entry.id for line in section.splitlines()):
                 return next(line[6:] for line in section.splitlines() if line.startswith("a=mid:"))
         return None
@@ -234,3 +249,18 @@ class SfuClient:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def sfu_room(*names: str) -> AsyncIterator[tuple[SfuClient, ...]]:
+    """Open an engine on loopback and one client for each name, not joined yet; everything is ended afterwards."""
+    engine = await EmbeddedEngine.open(hosts=("127.0.0.1",))
+    room = new_room_sid()
+    with patch.object(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"]):
+        # aioice never offers 127.0.0.1 by itself.
+        clients = tuple(SfuClient(engine, room, name) for name in names)
+        try:
+            yield clients
+        finally:
+            await asyncio.gather(*(client.leave() for client in clients))
+            await engine.close()

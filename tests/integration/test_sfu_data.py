@@ -1,0 +1,62 @@
+"""Data tracks through the engine: aiortc clients on loopback."""
+
+from appliance.media_engine import Connected, TrackFlowing, TrackKind
+from tests.support.sfu_clients import SfuClient, Tone, eventually, sfu_room
+
+
+def is_open(client: SfuClient, sid: str) -> bool:
+    return client.channel_of(sid).readyState == "open"  # type: ignore[arg-type]
+
+
+async def test_text_stays_text_and_bytes_stay_bytes_in_both_directions() -> None:
+    async with sfu_room("alice", "bob") as (alice, bob):
+        from_alice, from_bob = alice.add_data(), bob.add_data()
+        await alice.join(receive=frozenset({from_bob}))
+        await bob.join(receive=frozenset({from_alice}))
+        await eventually(lambda: bool(alice.subscriptions) and bool(bob.subscriptions), "both subscribed")
+
+        sent = ["hello", b"\x00\xff", "", b"", "größer"]
+        for client, sid in ((alice, from_alice), (bob, from_bob)):
+            for message in sent:
+                client.channel_of(sid).send(message)
+
+        await eventually(lambda: bob.messages_of(from_alice) == sent, "messages at bob")
+        await eventually(lambda: alice.messages_of(from_bob) == sent, "messages at alice")
+        assert [h.track_sid for h in alice.saw(TrackFlowing)] == [from_alice]
+
+
+async def test_a_client_without_a_data_section_is_offered_one() -> None:
+    async with sfu_room("alice", "bob") as (alice, bob):
+        bob.add_media(Tone(), TrackKind.AUDIO)
+        await bob.join()
+        await eventually(lambda: bool(bob.saw(Connected)), "bob connected")
+        chat = alice.add_data(ordered=False, maxRetransmits=3)
+        assert bob.peer is not None
+        bob.peer.receive(frozenset({chat}))
+        await alice.join()
+        await eventually(lambda: chat in bob.subscriptions, "bob subscribed")
+
+        alice.channel_of(chat).send("late but here")
+
+        await eventually(lambda: bob.messages_of(chat) == ["late but here"], "the message at bob")
+        channel = bob.channels[bob.subscriptions[chat].id or ""]
+        assert (channel.ordered, channel.maxRetransmits, channel.maxPacketLifeTime) == (False, 3, None)
+
+
+async def test_unsubscribing_closes_the_channel_and_subscribing_again_opens_another() -> None:
+    async with sfu_room("alice", "bob") as (alice, bob):
+        chat = alice.add_data(maxPacketLifeTime=500)
+        await alice.join()
+        await bob.join(receive=frozenset({chat}))
+        await eventually(lambda: chat in bob.subscriptions and bob.subscriptions[chat].id in bob.channels, "a channel")
+        first = bob.channels[bob.subscriptions[chat].id or ""]
+        assert bob.peer is not None
+
+        bob.peer.receive(frozenset())
+        await eventually(lambda: first.readyState == "closed", "the channel closed")
+        bob.peer.receive(frozenset({chat}))
+        await eventually(lambda: chat in bob.subscriptions and bob.subscriptions[chat].id in bob.channels, "another")
+        alice.channel_of(chat).send("again")
+
+        await eventually(lambda: bob.messages_of(chat) == ["again"], "the message at bob")
+        assert bob.channels[bob.subscriptions[chat].id or ""].maxPacketLifeTime == 500

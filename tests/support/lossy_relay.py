@@ -1,0 +1,106 @@
+"""A UDP relay that loses, delays and reorders, always the same way for the same seed."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Self
+
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weather:
+    """What the relay does to each datagram: shares are 0 … 1, a reordered datagram comes `reorder_by_s` late."""
+
+    loss: float = 0.0
+    delay_s: float = 0.0
+    reorder: float = 0.0
+    reorder_by_s: float = 0.02
+
+
+@dataclass(slots=True)
+class _Counters:
+    passed: int = 0
+    lost: int = 0
+    late: int = 0
+
+
+@dataclass(slots=True)
+class LossyRelay:
+    """Stands before one UDP server; each client address gets a socket of its own towards the server.
+
+    Only datagrams for which `subject_to` is true suffer, media by default (RFC 7983): a handshake that loses packets
+    waits for seconds, which is not what these tests are about.
+    """
+
+    server: Address
+    weather: Weather
+    seed: int = 1
+    subject_to: Callable[[bytes], bool] = lambda data: 127 < data[0] < 192
+    up: _Counters = field(default_factory=_Counters)
+    down: _Counters = field(default_factory=_Counters)
+    _random: Random = field(default_factory=Random)
+    _front: socket.socket | None = None
+    _backs: dict[Address, socket.socket] = field(default_factory=dict)
+
+    async def __aenter__(self) -> Self:
+        self._random.seed(self.seed)
+        self._front = self._socket()
+        asyncio.get_running_loop().add_reader(self._front, self._from_client)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        loop = asyncio.get_running_loop()
+        for sock in (self._front, *self._backs.values()):
+            if sock is not None:
+                loop.remove_reader(sock)
+                sock.close()
+        self._front = None
+        self._backs.clear()
+
+    @property
+    def address(self) -> Address:
+        assert self._front is not None
+        host, port = self._front.getsockname()
+        return host, port
+
+    def _socket(self) -> socket.socket:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setblocking(False)
+        sock.bind(("127.0.0.1", 0))
+        return sock
+
+    def _from_client(self) -> None:
+        assert self._front is not None
+        data, client = self._front.recvfrom(4096)
+        back = self._backs.get(client)
+        if back is None:
+            back = self._backs[client] = self._socket()
+            asyncio.get_running_loop().add_reader(back, self._from_server, back, client)
+        self._pass(data, back, self.server, self.up)
+
+    def _from_server(self, back: socket.socket, client: Address) -> None:
+        if self._front is not None:
+            self._pass(back.recv(4096), self._front, client, self.down)
+
+    def _pass(self, data: bytes, sock: socket.socket, to: Address, counters: _Counters) -> None:
+        delay = self.weather.delay_s
+        if self.subject_to(data):
+            if self._random.random() < self.weather.loss:
+                counters.lost += 1
+                return
+            if self._random.random() < self.weather.reorder:
+                counters.late += 1
+                delay += self.weather.reorder_by_s
+        counters.passed += 1
+        if delay:
+            asyncio.get_running_loop().call_later(delay, self._send, data, sock, to)
+        else:
+            self._send(data, sock, to)
+
+    @staticmethod
+    def _send(data: bytes, sock: socket.socket, to: Address) -> None:
+        if sock.fileno() >= 0:
+            sock.sendto(data, to)
