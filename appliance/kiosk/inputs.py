@@ -401,6 +401,14 @@ class IssueSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class RoomEventSeen:
+    """Something in the room that consumers of status callbacks know: `type` and `data` as in callbacks.md."""
+
+    type: str
+    data: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class TimeUp:
     timer: Timer
 
@@ -427,6 +435,7 @@ Happening = (
     | DisplayChanged
     | GuestInvited
     | IssueSeen
+    | RoomEventSeen
     | TimeUp
     | StopAsked
 )

@@ -140,6 +140,7 @@ class Visit:
         fresh_tokens: tokens refused since the last success.
         since_s: monotonic seconds when this joining or reconnecting began.
         joined_before: whether the room has been reached once, so that losing it is `reconnecting`.
+        asked_in_the_room: whether a person at the device asked to join.
     """
 
     room_name: str
@@ -154,6 +155,7 @@ class Visit:
     fresh_tokens: int = 0
     since_s: float = 0.0
     joined_before: bool = False
+    asked_in_the_room: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +200,8 @@ class KioskState:
         rev: grows by one with every change (set by the runner).
         reason: machine code why this phase, e.g. `joined`, `room_full`, `service_unreachable`.
         visit: the stay in a room; None in the phases without one.
-        leaving_muted: of the last visit, whether it ended muted: a rejoin by the kiosk itself must not undo it.
+        last_muted, last_camera_on: how the last visit ended; a rejoin by the kiosk itself must not undo it.
+        then: where to go when the room is left, where a command asked to switch.
         mic_live, camera_live: the device is open and delivers, as its owner reports (kiosk.md 6); muted may be live.
         talk_held: speaking only as long as the mute button is held.
         origin: of the last command that changed something.
@@ -215,8 +218,9 @@ class KioskState:
     next: Next | None = None
     visit: Visit | None = None
     room: RoomView | None = None
-    leaving_muted: bool = False
-    leaving_camera_on: bool = True
+    then: Visit | None = None
+    last_muted: bool | None = None
+    last_camera_on: bool | None = None
     microphone_absent: bool = False
     camera_absent: bool = False
     blocked: bool = False
