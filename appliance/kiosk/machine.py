@@ -9,6 +9,7 @@ from dataclasses import replace
 from appliance.errors import CommandRefused
 from appliance.kiosk import policy, visiting
 from appliance.kiosk.effects import (
+    Answer,
     CloseRoom,
     Effect,
     EndProgram,
@@ -131,7 +132,9 @@ def _join(turn: Turn, asked: Asked, join: Join) -> None:
     room_name = join.room or state.rules.default_room
     visit = _wanted_visit(turn, asked, join, room_name)
     match state.phase:
-        case Phase.IDLE | Phase.SETUP:
+        case Phase.SETUP:
+            raise CommandRefused("invalid_state", "Not possible while the kiosk is being set up")
+        case Phase.IDLE:
             turn.accept(asked, room=room_name, state="joining")
             visiting.begin(turn, visit, "asked")
         case Phase.ERROR:
@@ -147,9 +150,7 @@ def _join(turn: Turn, asked: Asked, join: Join) -> None:
             visiting.leave(turn, "switch")
             turn.set(then=visit)
         case _:
-            raise CommandRefused(
-                "busy", f"In the room {state.visit.room_name if state.visit else ''!r}; leave it first"
-            )
+            raise CommandRefused("busy", f"In the room {state.room.name if state.room else ''!r}; leave it first")
 
 
 def _wanted_visit(turn: Turn, asked: Asked, join: Join, room_name: str) -> Visit:
@@ -272,7 +273,9 @@ def _room_happening(turn: Turn, event: Input) -> None:
 def _left(turn: Turn) -> None:
     """Out of the room: rest, or go where a switch wanted to."""
     reason, then = turn.state.reason, turn.state.then
-    turn.finish_join()
+    asked_by = turn.state.visit.command_id if turn.state.visit else None
+    if asked_by is not None:
+        turn.do(Answer(id=asked_by, ok=True, result={"state": "idle"}))
     if then is None:
         visiting.to_idle(turn, reason)
     else:

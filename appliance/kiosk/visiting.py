@@ -248,9 +248,8 @@ def _back_off(turn: Turn, message: str) -> None:
         to_error(turn, "service_unreachable", message, ERROR_RETRY_S)
         return
     delay_s = _step(turn, RECONNECT_STEPS_S) * turn.moment.chance
-    _wait_and_retry(
-        turn, turn.state.reason if turn.state.phase is Phase.RECONNECTING else "service_unreachable", delay_s
-    )
+    reason = turn.state.reason if turn.state.phase is Phase.RECONNECTING else "service_unreachable"
+    _wait_and_retry(turn, reason, delay_s)
 
 
 def _wait_and_retry(turn: Turn, reason: str, delay_s: float) -> None:
