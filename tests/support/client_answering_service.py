@@ -16,6 +16,7 @@ from appliance.media_engine import Happening, MediaPeer, Negotiate, PublishedTra
 from appliance.sfu.engine import EmbeddedEngine
 from appliance.sids import ParticipantSid, RoomSid, TrackSid, new_participant_sid, new_room_sid, new_track_sid
 from appliance.signaling.messages import ConnectedMessage, ConnectionOptions, ServerUpdate, SyncedMessage
+from appliance.signaling.room_session import Admission
 from appliance.signaling.server import (
     ConnectRequested,
     IceRequested,
@@ -144,8 +145,11 @@ class AnsweringService:
 
     async def _write(self, session: ServerSession, socket: web.WebSocketResponse) -> None:
         while True:
-            for text in session.take_outbox():
-                await socket.send_str(text)
+            try:
+                for text in session.take_outbox():
+                    await socket.send_str(text)
+            except ConnectionError:
+                return  # the reading side tells the session
             if session.close_code is not None:
                 await socket.close(code=session.close_code)
                 return
@@ -258,9 +262,9 @@ class AnsweringService:
 
     def _update(self, member: Member, message: ServerUpdate) -> None:
         session = member.session
-        if session is not None and member.welcome is None and session in self._sockets:
+        if session is not None and session.state is Admission.ADMITTED:
             session.send_update(message, time.monotonic())
-            self._work_off(session)
+            self._wake[session].set()
 
     def _media_happens(self, member: Member, happening: Happening) -> None:
         if not isinstance(happening, Negotiate):
@@ -290,7 +294,7 @@ class AnsweringService:
             peer_connections=answer.peer_connections,
         )
         member.session.send_connected(message, time.monotonic())
-        self._work_off(member.session)
+        self._wake[member.session].set()
         self._tell_others(member)
         self._subscribe_all()
 
