@@ -44,6 +44,11 @@ class SdkParticipant:
         self.room = await connect(token, url=service, name=name, tracks=[self._data])
         self.room.on("track_message", lambda data, _track, _participant: self.messages.append(data))
 
+    def identities(self) -> list[str]:
+        """Return who else is in the room."""
+        assert self.room is not None
+        return [participant.identity for participant in list(self.room.participants.values())]
+
     def send(self, data: str | bytes) -> None:
         self._loop.call_soon_threadsafe(self._data.send, data)
 
