@@ -1,0 +1,40 @@
+"""The engine over bad links: a relay of our own loses, delays and reorders media, seeded."""
+
+from appliance.media_engine import Connected, TrackKind
+from tests.support.lossy_relay import LossyRelay, Weather
+from tests.support.sfu_clients import NumberedVideo, SfuClient, eventually, sfu_room
+
+
+def through(client: SfuClient, relay: LossyRelay) -> None:
+    """Let the client believe that the relay is the engine."""
+    direct, relayed = f"127.0.0.1 {client.engine.port} ", f"127.0.0.1 {relay.address[1]} "
+    client.rewrite = lambda sdp: sdp.replace(direct, relayed)
+
+
+async def test_five_percent_loss_on_both_hops_is_repaired_by_retransmission() -> None:
+    async with sfu_room("alice", "bob") as (alice, bob):
+        server = ("127.0.0.1", alice.engine.port)
+        weather = Weather(loss=0.05, delay_s=0.005, reorder=0.02)
+        async with LossyRelay(server, weather, seed=7) as up, LossyRelay(server, weather, seed=8) as down:
+            through(alice, up)
+            through(bob, down)
+            source = NumberedVideo(640, 480)
+            video = alice.add_media(source, TrackKind.VIDEO)
+            await alice.join()
+            await eventually(lambda: bool(alice.saw(Connected)), "alice connected")
+            await bob.join(receive=frozenset({video}))
+            await eventually(lambda: bob.frames_of(video) > 10, "first frames at bob")
+            sent, got = source.sent, bob.frames_of(video)
+
+            await eventually(lambda: source.sent >= sent + 240, "eight more seconds of video")
+            await eventually(
+                lambda: bob.frames_of(video) - got > 0.9 * (source.sent - sent), "nearly all frames decoded"
+            )
+
+            assert alice.peer is not None
+            assert bob.peer is not None
+            assert up.up.lost > 5
+            assert down.down.lost > 5
+            figures = alice.peer.figures().published[video]
+            assert figures.lost < up.up.lost / 2, "most of what was lost on the way up came again"
+            assert bob.peer.figures().packets_forwarded > figures.packets * 0.9
