@@ -114,7 +114,8 @@ class GuestPage:
         index = self._settings.folder / "index.html" if self._settings.folder else None
         if not index or not index.is_file():
             raise not_found(request.path)
-        headers = {**_PAGE_HEADERS, "Content-Security-Policy": _content_policy(request.host)}
+        origin = self._origin(request)
+        headers = {**_PAGE_HEADERS, "Content-Security-Policy": _content_policy(origin.partition("://")[2])}
         return web.FileResponse(index, headers={**headers, "Content-Type": "text/html; charset=utf-8"})
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
@@ -183,16 +184,16 @@ class GuestPage:
         }
         return web.json_response(answer, headers={"Cache-Control": "no-store"})
 
+    def _origin(self, request: web.Request) -> str:
+        """Return the origin that the browser asked."""
+        peer, proxies = request.remote, self._settings.trusted_proxies
+        return base_url(request.scheme, request.headers, peer=peer, trusted_proxies=proxies)
+
     def _base_url(self, request: web.Request) -> str:
         """Return where phones find the page: over HTTPS, by a name or address that is not this machine's own inside."""
         settings = self._settings
-        given = base_url(
-            request.scheme,
-            request.headers,
-            peer=request.remote,
-            public_base_url=settings.public_base_url,
-            trusted_proxies=settings.trusted_proxies,
-        )
+        given = settings.public_base_url or self._origin(request)
+        given = given.rstrip("/")
         scheme, _, rest = given.partition("://")
         host = _without_port(rest)
         if settings.public_base_url or (scheme == "https" and not _is_loopback(host)) or settings.https_port is None:

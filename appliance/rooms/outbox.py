@@ -1,0 +1,136 @@
+"""The delivery engine: what is due to one sink, in order within each room, until it is delivered (callbacks.md 9, 10).
+
+commit ─▶ wake(room) ─▶ one task for the room: head of its queue ─▶ sink ─▶ outcome written ─▶ next head …
+"""
+
+import asyncio
+import logging
+from random import Random
+from typing import Protocol
+
+from appliance.clock import Clock
+from appliance.rooms.delivery import NextStep, Outcome, OutcomeClass, next_step
+from appliance.rooms.store.deliveries import DeliveryState, Due, head_of_queue, waiting_rooms, write_outcome
+from appliance.rooms.store.store import Store
+from appliance.sids import RoomSid
+
+log = logging.getLogger(__name__)
+
+MAX_PARALLEL = 32
+
+
+class Sink(Protocol):
+    """Where events go."""
+
+    name: str
+    """In the delivery table: `http` or `mqtt`."""
+
+    async def ready(self, due: Due) -> None:
+        """Wait until an attempt makes sense, e.g. until there is a connection. Takes as long as it takes."""
+
+    async def deliver(self, due: Due) -> Outcome:
+        """Make one attempt, within a deadline; what goes wrong outside is an outcome, not an exception."""
+
+
+class Outbox:
+    """Delivers to one sink. A receiver that is slow holds up its own room only."""
+
+    def __init__(self, store: Store, sink: Sink, clock: Clock, random: Random) -> None:
+        self._store = store
+        self._sink = sink
+        self._clock = clock
+        self._random = random
+        self._turns = asyncio.Semaphore(MAX_PARALLEL)
+        self._working: set[str] = set()
+        self._again: set[str] = set()
+        self._tasks: asyncio.TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Deliver until cancelled, beginning with what an earlier life left."""
+        async with asyncio.TaskGroup() as self._tasks:
+            async with self._store.engine.connect() as connection:
+                waiting = await waiting_rooms(connection, self._sink.name)
+            for room_sid in waiting:
+                self.wake(RoomSid(room_sid))
+            if waiting:
+                log.info("%s: events of %d rooms wait to be delivered", self._sink.name, len(waiting))
+            await asyncio.Event().wait()
+
+    def wake(self, room_sid: RoomSid) -> None:
+        """Look at the queue of a room: something new was committed."""
+        if not self._tasks:
+            return  # `run` will find it when it begins
+        if room_sid in self._working:
+            self._again.add(room_sid)
+            return
+        self._working.add(room_sid)
+        self._tasks.create_task(self._work(room_sid), name=f"{self._sink.name} events of {room_sid}")
+
+    async def _work(self, room_sid: RoomSid) -> None:
+        try:
+            while True:
+                self._again.discard(room_sid)
+                async with self._store.engine.connect() as connection:
+                    due = await head_of_queue(connection, self._sink.name, room_sid)
+                if due:
+                    await self._attempt(due)
+                elif room_sid not in self._again:
+                    return
+        finally:
+            # No await since the last look: a wake that comes later starts a task of its own.
+            self._working.discard(room_sid)
+
+    async def _attempt(self, due: Due) -> None:
+        if due.next_at:
+            await asyncio.sleep(max(0.0, (due.next_at - self._clock.now()).total_seconds()))
+        await self._sink.ready(due)
+        async with self._turns:
+            began = self._clock.monotonic()
+            outcome = await self._sink.deliver(due)
+        took_s = self._clock.monotonic() - began
+        now = self._clock.now()
+        step = next_step(
+            outcome,
+            name=due.name,
+            attempts=due.attempts + 1,
+            occurred_at=due.occurred_at,
+            now=now,
+            random=self._random,
+        )
+        _log(due, outcome, step, took_s)
+        await self._store.write(
+            write_outcome(
+                due,
+                _state(step),
+                now=now,
+                next_at=step.next_at,
+                status=outcome.status,
+                error=outcome.error,
+                whole_queue=step.whole_queue,
+            )
+        )
+
+
+def _state(step: NextStep) -> DeliveryState:
+    if step.delivered:
+        return DeliveryState.DELIVERED
+    return DeliveryState.PENDING if step.next_at else DeliveryState.DEAD
+
+
+def _log(due: Due, outcome: Outcome, step: NextStep, took_s: float) -> None:
+    """One line for each attempt; never the address's query, the body or the signature (callbacks.md 11)."""
+    level = logging.DEBUG if step.delivered else logging.INFO if step.next_at else logging.ERROR
+    what = outcome.kind if outcome.kind is OutcomeClass.DELIVERED or step.next_at else "dead"
+    about = outcome.error or ""
+    log.log(
+        level,
+        "%s %s of %s to %s: %s %s %s (%.3f s)",
+        due.name,
+        due.event_id,
+        due.room_sid,
+        due.sink,
+        what,
+        outcome.status or "",
+        about,
+        took_s,
+    )
