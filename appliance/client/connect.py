@@ -66,4 +66,6 @@ async def connect_with(token: str, options: ConnectOptions) -> Room:
     except BaseException:
         await room.disconnect()
         raise
+    room.release()
+    wire.release()
     return room

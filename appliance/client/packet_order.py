@@ -82,6 +82,7 @@ class FrameOrder:
         self._blocked_since: float | None = None
         self._asked_at = 0.0
         self._gave_up = False
+        self._lost_timestamp: int | None = None
 
     def add(self, packet: VideoPacket, now: float) -> None:
         if self._next is None or _distance(packet.sequence, self._next) < -RESTART_DISTANCE:
@@ -112,7 +113,7 @@ class FrameOrder:
             packets = [self._packets.pop((self._next + offset) & 0xFFFF) for offset in range(count)]
             self._next = (end + 1) & 0xFFFF
             data = b"".join(packet.data for packet in packets)
-            if data:
+            if data and packets[0].timestamp != self._lost_timestamp:
                 gave_up, self._gave_up = self._gave_up, False
                 self._deliver(data, packets[0].timestamp, gave_up)
 
@@ -144,15 +145,17 @@ class FrameOrder:
         return len(self._packets) <= _distance(self._newest, self._next)
 
     def _leave_gap_behind(self) -> None:
-        """Go on after the gap at the newest frame's first packet; what lies before it is lost."""
-        newest = self._packets[self._newest]
+        """Go on at the newest frame that is known to be whole at its beginning; what lies before it is lost."""
         number = self._newest
-        while (packet := self._packets.get((number - 1) & 0xFFFF)) is not None:
-            if packet.timestamp != newest.timestamp:
+        while (before := self._packets.get((number - 1) & 0xFFFF)) is not None:
+            if before.timestamp != self._packets[number].timestamp:
                 break
             number = (number - 1) & 0xFFFF
-        kept = range(_distance(self._newest, number) + 1)
-        self._packets = {n: self._packets[n] for n in ((number + offset) & 0xFFFF for offset in kept)}
+        else:
+            # Its first packets are missing as well: not even the rest of this frame is of use.
+            self._lost_timestamp = self._packets[self._newest].timestamp
+        kept = ((number + offset) & 0xFFFF for offset in range(_distance(self._newest, number) + 1))
+        self._packets = {n: self._packets[n] for n in kept}
         self._next = number
         self._gave_up = True
         self._hand_over()

@@ -71,6 +71,7 @@ class Room(Emitter):
         self._relay_only = relay_only
         self._media: RoomMedia | None = None
         self._asked_to_join = False
+        self._held = False
         self._roster = roster.Roster("")
         self._subscriptions = roster.Subscriptions()
         self._told_failures: set[tuple[str, int]] = set()
@@ -120,9 +121,15 @@ class Room(Emitter):
         me.signaling_region = message.options.signaling_region
         self._roster = roster.Roster(me.sid)
         self.state = RoomState.CONNECTED
+        self._held = True
         self.apply(message, complete=True)
         if not self.joined.done():
             self.joined.set_result(None)
+
+    def release(self) -> None:
+        """Whoever waits for `connect` has the room now: subscribe, so that no event comes before its handlers."""
+        self._held = False
+        asyncio.get_running_loop().call_soon(self._bind)
 
     def apply(self, parts: RoomStateParts, *, complete: bool) -> None:
         """Take over what the service says, in the order of signaling.md 2.5.
@@ -220,7 +227,7 @@ class Room(Emitter):
     # --- subscriptions: SID → id → what arrives, in whatever order the three are known -------------------------------
 
     def _bind(self) -> None:
-        if self.state is RoomState.DISCONNECTED:
+        if self.state is RoomState.DISCONNECTED or self._held:
             return
         for participant in tuple(self.participants.values()):
             for publication in tuple(participant.tracks.values()):

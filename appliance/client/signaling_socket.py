@@ -65,6 +65,7 @@ class SignalingSocket:
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._handling = False
+        self._held = False
         self._wanted_delay_s: float | None = None
         self._socket_error: RoomError | None = None
         self._loopback = options.is_loopback()
@@ -94,6 +95,11 @@ class SignalingSocket:
     def leave(self) -> None:
         self._session.disconnect(time.monotonic())
         self._work_off()
+
+    def release(self) -> None:
+        """Go on with the events after Connected: the room has been handed over."""
+        self._held = False
+        self._wake.set()
 
     async def closed(self) -> None:
         """Wait until the last socket is closed, not longer than a few seconds."""
@@ -236,11 +242,11 @@ class SignalingSocket:
         self._handle_events()
 
     def _handle_events(self) -> None:
-        if self._handling:
+        if self._handling or self._held:
             return  # asked from within an event: the rest follows when that one is done
         self._handling = True
         try:
-            while (event := self._session.next_event()) is not None:
+            while not self._held and (event := self._session.next_event()) is not None:
                 self._handle(event)
         finally:
             self._handling = False
@@ -253,6 +259,7 @@ class SignalingSocket:
             case IceServersKnown(ice_servers):
                 self._room.begin(ice_servers, loopback=self._loopback)
             case Connected(message):
+                self._held = True
                 self._room.connected(message)
             case Updated(message):
                 self._room.apply(message, complete=False)

@@ -1,6 +1,5 @@
 """Two clients over real signaling and the real SFU, in a room without rules."""
 
-import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -17,21 +16,12 @@ from appliance.client.local_tracks import (
     LocalTrack,
     LocalVideoTrack,
 )
-from appliance.client.participants import RemoteParticipant
-from appliance.client.remote_tracks import RemoteAudioTrack, RemoteDataTrack, RemoteVideoTrack
+from appliance.client.remote_tracks import RemoteDataTrack
 from appliance.client.room import Room, RoomState
 from appliance.errors import RoomError
 from tests.support.client_answering_service import AnsweringService, answering_service
-from tests.support.client_sources import (
-    NumberedH264,
-    NumberedPictures,
-    SoundThread,
-    Tone,
-    picture_number,
-    strength,
-)
-
-DEADLINE_S = 20.0
+from tests.support.client_sources import NumberedH264, NumberedPictures, SoundThread, Tone, strength
+from tests.support.client_watching import numbers_of, other, remote_track, sound_of, until
 
 
 @pytest_asyncio.fixture
@@ -62,48 +52,6 @@ async def join(url: str) -> AsyncIterator[Callable[..., Any]]:
     yield joining
     for room in rooms:
         await room.disconnect()
-
-
-async def until(condition: Callable[[], Any], timeout_s: float = DEADLINE_S) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110 - the conditions span several objects
-            await asyncio.sleep(0.02)
-
-
-def other(room: Room) -> RemoteParticipant:
-    [participant] = room.participants.values()
-    return participant
-
-
-async def remote_track(room: Room, name: str) -> Any:
-    """Wait until the only other participant's track of this name is subscribed; return it."""
-
-    def found() -> list[Any]:
-        publications = [p for person in room.participants.values() for p in person.tracks.values()]
-        return [p.track for p in publications if p.track_name == name and p.track is not None]
-
-    await until(found)
-    return found()[0]
-
-
-async def numbers_of(track: RemoteVideoTrack, count: int) -> list[int]:
-    numbers: list[int] = []
-    async with asyncio.timeout(DEADLINE_S):
-        async for picture in track.frames():
-            numbers.append(picture_number(picture))
-            if len(numbers) == count:
-                break
-    return numbers
-
-
-async def sound_of(track: RemoteAudioTrack, count: int) -> list[Any]:
-    frames: list[Any] = []
-    async with asyncio.timeout(DEADLINE_S):
-        async for frame in track.frames():
-            frames.append(frame)
-            if len(frames) == count:
-                break
-    return frames
 
 
 async def test_names_and_sids_match_on_both_sides(join: Any) -> None:
