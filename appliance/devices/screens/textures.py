@@ -12,7 +12,7 @@ from PIL import Image
 from . import icons, shapes
 from .items import Cap, Fill, Glow, Icon, Panel, Plate, Still, Words
 from .look import GLOW_FADE, RGB, Face, Geometry, Role
-from .type import Setting, draw_line, set_line
+from .type import Setting, draw_line, is_right_to_left, set_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,11 @@ class Scale:
     def width(self, text: str, role: Role, size: float | None = None, tracking: float | None = None) -> float:
         """Return how wide the ink of a line of text is, in u."""
         return self.setting(text, role, size, tracking).width / self.u
+
+    @staticmethod
+    def right_to_left(text: str) -> bool:
+        """Whether a text runs from right to left."""
+        return is_right_to_left(text)
 
     def sprites(self, item: Still) -> list[Sprite]:
         """Return what to stack for this item."""
