@@ -11,8 +11,9 @@ Edge = Callable[[str, bool, float], None]
 class Buttons(Protocol):
     """The keys of the front panel."""
 
-    names: Sequence[str]
-    """Configured buttons: `mute`, `leave`, and `join` or `privacy` where wired (kiosk.md 5)."""
+    @property
+    def names(self) -> Sequence[str]:
+        """Configured buttons: `mute`, `leave`, and `join` or `privacy` where wired (kiosk.md 5)."""
 
     def open(self, edge: Edge) -> AbstractContextManager[None]:
         """Claim the pins and report every change of level, contact bounce included.

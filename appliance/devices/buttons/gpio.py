@@ -33,7 +33,6 @@ class GpioButtons:
         # gpiozero keeps weak references to callbacks: these live as long as the pins are claimed.
         callbacks: list[Callable[[float, int], None]] = []
         with ExitStack() as claimed:
-            claimed.callback(self._inputs.clear)
             for name, number in self._pins.items():
                 pin_input = self._claim(name, number)
                 claimed.callback(pin_input.close)
@@ -41,6 +40,7 @@ class GpioButtons:
                 callbacks.append(self._reporter(name, edge))
                 pin_input.pin.edges, pin_input.pin.bounce = "both", None
                 pin_input.pin.when_changed = callbacks[-1]
+            claimed.callback(self._inputs.clear)
             for name in self.names:
                 if self.pressed(name):
                     edge(name, True, time.monotonic())

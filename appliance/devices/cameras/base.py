@@ -20,7 +20,8 @@ class CameraSettings:
     Args:
         device: a stable name (kiosk.md 8: CSI id, USB path or serial), or `auto`.
         bitrate_bps: what an encoding camera starts with.
-        worker_command: argument vector of the Python that runs the capture worker: the OS's own, which sees libcamera.
+        worker_command: argument vector that starts the capture worker; empty is the OS's own Python, which sees
+            libcamera, with our worker file.
     """
 
     device: str = "auto"
@@ -28,7 +29,7 @@ class CameraSettings:
     height_px: int = 720
     frames_per_second: int = 30
     bitrate_bps: int = 1_500_000
-    worker_command: tuple[str, ...] = ("/usr/bin/python3",)
+    worker_command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,8 @@ One row of 32 equal blocks, black or white, in fractions of the picture (width, 
 The check is the exclusive or of the number's six nibbles and 0b1010. A reader takes the mean of the middle half of each
 block, both ways, sets the threshold half way between the guards' black and white, and gives up where those are less
 than 64 grey levels apart, where a block is nearer than a sixth of that distance to the threshold, or where guards or
-check are wrong. At 1280x720 a block is 32 x 50 pixels, at 320x180 it is 8 x 12: both survive VP8 and H.264 at low rates.
+check are wrong. At 1280x720 a block is 32 x 50 pixels, at 320x180 it is 8 x 12: both survive VP8 and H.264 at low
+rates.
 """
 
 import itertools

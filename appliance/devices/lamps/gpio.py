@@ -30,13 +30,17 @@ class GpioLamps:
     @contextmanager
     def _opened(self) -> Iterator[None]:
         with ExitStack() as claimed:
-            claimed.callback(self._outputs.clear)
             for lamp, number in self._pins.items():
                 output = self._claim(lamp, number)
                 claimed.callback(output.close)
                 claimed.callback(output.off)
                 self._outputs[lamp] = output
+            claimed.callback(self._forget)
             yield
+
+    def _forget(self) -> None:
+        with self._turn:
+            self._outputs.clear()
 
     def show(self, lamp: Lamp, lit: bool, brightness: float = 1.0) -> None:
         with self._turn:
@@ -54,7 +58,7 @@ class GpioLamps:
         output = self._outputs.get(lamp)
         if output is None:
             raise DeviceLost(f"lamp {lamp} is not open")
-        return bool(output.pin.state > 0) == self._active_high if lamp == "live" else bool(output.value > 0)
+        return bool(output.value > 0)  # gpiozero asks the pin
 
     def _claim(self, lamp: Lamp, number: int) -> Any:
         kind = gpiozero.DigitalOutputDevice if lamp == "live" else gpiozero.PWMOutputDevice

@@ -1,0 +1,12 @@
+"""The stand-in's Output."""
+
+
+class Output:
+    def __init__(self, pts=None):
+        self.recording = False
+
+    def start(self):
+        self.recording = True
+
+    def stop(self):
+        self.recording = False
