@@ -120,7 +120,10 @@ class HttpSink:
     async def ready(self, due: Due) -> None:
         """Wait while the receiver of this room fails all the time."""
         target = _target(due)
-        while target and (wait_s := self._breakers[target.receiver].wait_s(self._clock.monotonic())):
+        if not target:
+            return
+        breaker = self._breakers[target.receiver]
+        while wait_s := breaker.wait_s(self._clock.monotonic()):  # noqa: ASYNC110  the time decides, no event does
             await asyncio.sleep(wait_s)
 
     async def deliver(self, due: Due) -> Outcome:

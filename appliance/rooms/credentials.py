@@ -71,17 +71,24 @@ def load_or_make(folder: Path) -> tuple[Credentials, bool]:
         ConfigurationError: the file is readable by others, damaged, or cannot be read or written.
     """
     path = folder / FILE_NAME
+    return (load(path), False) if path.exists() else (_make(path), True)
+
+
+def load(path: Path) -> Credentials:
+    """Return the credentials in this file.
+
+    Raises:
+        ConfigurationError: the file is readable by others, damaged, or cannot be read.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         mode = path.stat().st_mode & 0o777
-    except FileNotFoundError:
-        return _make(path), True
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError([f"{path}: cannot be read: {error}"]) from error
     if mode & 0o077:
         raise ConfigurationError([f"{path} is readable by others (mode {mode:04o}); expected 0600"])
     try:
-        return _read(json.loads(text)), False
+        return _read(json.loads(text))
     except (ValueError, RecursionError) as error:
         problem = f"{path}: damaged ({error}); restore it, or remove it to get a new account and key"
         raise ConfigurationError([problem]) from error

@@ -38,6 +38,7 @@ from appliance.rooms.conversation import (
 from appliance.rooms.credentials import Credentials
 from appliance.rooms.deadlines import room_deadline, stays_over
 from appliance.rooms.events import EndReason, LeaveReason
+from appliance.rooms.ice import IceServers
 from appliance.rooms.registry import Attachment, RoomEntry, Stay
 from appliance.rooms.room import ParticipantStatus, Room, RoomSettings, RoomStatus, create_room
 from appliance.rooms.room_names import check_room_name, check_scope
@@ -76,7 +77,7 @@ class ServiceSettings:
     session_timeout_s: float = 30.0
     token_leeway_s: float = 60.0
     retention_days: int = 30
-    ice_servers: tuple[IceServer, ...] = ()
+    ice: IceServers = field(default_factory=IceServers)
     events_over_mqtt: bool = False
 
 
@@ -121,8 +122,8 @@ class RoomsService:
         Raises:
             RoomError: 20101-20107, 53200-53202: the token (tokens.md 4).
         """
-        self.verify_token(token)
-        return self.settings.ice_servers
+        verified = self.verify_token(token)
+        return self.settings.ice.for_client(verified.identity, self._clock.now().timestamp())
 
     async def admit(self, request: JoinRequest, tell: Tell) -> Attachment:
         """Answer `connect`: take a participant in, creating an ad-hoc room where none has the name.

@@ -20,6 +20,7 @@ _LISTENER_RULE = 'must be "address:port", "[IPv6]:port", or "" for off'
 _PREFIX = r"[^/#+\x00$][^#+\x00]*[^/#+\x00]|[^/#+\x00$]"
 
 Listener = Annotated[str, Matches(_LISTENER, _LISTENER_RULE)]
+WebAddress = Annotated[str, Matches(r"https?://[^/?#]+[^?#]*", "must be an http or https address")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class ServerSettings:
         None
     )
     trusted_proxies: tuple[str, ...] = ()
-    more_info_prefix: Annotated[str, Matches(r"https?://.+", "must be an http or https address")] = DEFAULT_MORE_INFO
+    more_info_prefix: WebAddress = DEFAULT_MORE_INFO
     rate_limit: bool = False
 
     def problems(self) -> Iterator[Problem]:
@@ -134,10 +135,10 @@ class MediaSettings:
 
     engine: Literal["embedded"] = "embedded"
     port: Annotated[int, Between(0, 65_535)] = 8444
-    workers: Annotated[int, Between(0, 0)] = 0
+    workers: Literal[0] = 0  # child processes are not there yet
     advertised_addresses: tuple[str, ...] = ()
     ice_servers: tuple[IceServerSettings, ...] = ()
-    turn_urls: Annotated[tuple[str, ...], Length(0, 0)] = ()
+    turn_urls: tuple[Annotated[str, Matches(r"turns?:.+", "must be a turn: address")], ...] = ()
     turn_secret_file: Path | None = None
 
     def problems(self) -> Iterator[Problem]:
@@ -146,6 +147,8 @@ class MediaSettings:
                 ipaddress.ip_address(address)
             except ValueError:
                 yield Problem("advertised_addresses", f"{address!r} is no IP address")
+        if self.turn_urls and not self.turn_secret_file:
+            yield Problem("turn_urls", "needs turn_secret_file")
 
     def servers(self) -> tuple[IceServer, ...]:
         return tuple(
