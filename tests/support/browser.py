@@ -18,6 +18,7 @@ PAGES = Path(__file__).parents[1] / "e2e" / "pages"
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
+    "--allow-loopback-in-peer-connection",
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
