@@ -5,7 +5,6 @@ Every function raises RemoteProtocolError with a message that begins with the pa
 """
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, TypeVar, overload
@@ -110,7 +109,7 @@ def texts(data: Json, key: str) -> tuple[str, ...]:
 def _as_number(key: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _must_be(key, "a number", value)
-    if not math.isfinite(value) or abs(value) > LARGEST_INTEGER:
+    if not abs(value) <= LARGEST_INTEGER:  # so that NaN is out of range as well
         raise RemoteProtocolError(f"{key}: out of range")
     return value
 
