@@ -75,9 +75,8 @@ def _text(path: Path) -> str:
     try:
         mode = path.stat().st_mode
         if mode & stat.S_IROTH:
-            raise ConfigurationError(
-                [f"{path} is readable by others (mode {stat.S_IMODE(mode):04o}); expected 0600 or 0640"]
-            )
+            shown = f"{stat.S_IMODE(mode):04o}"
+            raise ConfigurationError([f"{path} is readable by others (mode {shown}); expected 0600 or 0640"])
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigurationError([f"{path}: cannot be read: {error.strerror}"]) from None

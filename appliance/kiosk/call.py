@@ -1,4 +1,4 @@
-"""One connection to a room, as the kiosk uses it: voices to the speaker, pictures to the screen, people to the state."""
+"""One connection to a room, as the kiosk uses it: voices to the speaker, pictures to the screen, people to state."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -62,7 +62,7 @@ class Call:
         self._voices, self._slots, self._tell, self._now = voices, slots, tell, now
         self._inlets: dict[str, Callable[[bytes, int], None]] = {}
         self._shown: set[str] = set()
-        self._leaving = False
+        self._leaving = self._begun = False
         for event, handler in self._handlers().items():
             room.on(event, handler)
 
@@ -86,7 +86,7 @@ class Call:
 
     def begin(self) -> None:
         """Take over who is there already, and tell that we are in."""
-        room = self.room
+        room, self._begun = self.room, True
         for participant in room.participants.values():
             for publication in participant.tracks.values():
                 if publication.track is not None:
@@ -182,6 +182,8 @@ class Call:
         self._report(event, {**_identity(participant), "ParticipantStatus": status, **track})
 
     def _report(self, event: str, data: Mapping[str, str]) -> None:
+        if not self._begun:
+            return  # begin() reports whoever is there by then
         room = {"RoomSid": self.room.sid, "RoomName": self.room.name, "RoomStatus": "in-progress"}
         about = {"StatusCallbackEvent": event, "Timestamp": rfc3339(self._now())}
         self._tell(RoomEventSeen(event, {**room, **data, **about}))

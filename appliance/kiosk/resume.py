@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 FRESH_FOR = timedelta(minutes=10)
 """A run that ended longer ago is not resumed."""
 TOUCH_S = 60.0
-"""How often a running visit says that it still runs; the file's age is how long ago the run ended, give or take this."""
+"""How often a running visit says that it still runs; so the file is as old as the end of its run, give or take this."""
 
 
 class Memory:
@@ -83,7 +83,7 @@ def _read(value: Any) -> tuple[Resume, datetime] | None:
         return None
     try:
         at = datetime.fromisoformat(str(value.get("at")))
-        origin = Origin(value.get("origin"))
+        origin = Origin(str(value.get("origin")))
     except ValueError:
         return None
     if at.tzinfo is None:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 from appliance.client.local_tracks import LocalTrack
-from appliance.client.room import Room
+from appliance.client.room import Room, RoomState
 from appliance.clock import Clock
 from appliance.devices.cameras.base import Camera, EncodedCamera
 from appliance.devices.screens.base import SELF_SLOT, Screen
 from appliance.devices.sound import Sound
-from appliance.errors import ConfigurationError, MediaConnectionError, RoomError
+from appliance.errors import ConfigurationError, MediaConnectionError, RoomError, SignalingConnectionDisconnectedError
 from appliance.kiosk.access import Access
 from appliance.kiosk.call import Call
 from appliance.kiosk.capture import Capture, LiveLamp
@@ -237,14 +237,18 @@ async def _first_media(room: Room, tracks: Sequence[LocalTrack]) -> None:
     for track in tracks:
         track.on("started", started)
     room.on("track_started", started)
+    room.on("disconnected", started)
     if any(getattr(track, "is_started", False) for track in tracks):
-        return
+        flows.set()
     try:
         async with asyncio.timeout(FIRST_MEDIA_S):
             await flows.wait()
+        if room.state is RoomState.DISCONNECTED:
+            raise SignalingConnectionDisconnectedError("disconnected before media flowed")
     except TimeoutError:
         raise MediaConnectionError(f"no media in {FIRST_MEDIA_S:g} s") from None
     finally:
+        room.off("disconnected", started)
         room.off("track_started", started)
         for track in tracks:
             with suppress(ValueError):

@@ -203,7 +203,7 @@ class _Connection:
 
 
 async def _read_line(reader: asyncio.StreamReader, connection: _Connection) -> bytes | None:
-    """Return the next line without its end, None at the end. Too long a line ends the connection: what follows is noise."""
+    """Return the next line without its end, None at the end. Too long a line ends the connection: the rest is noise."""
     try:
         line = await reader.readline()
     except ValueError:
