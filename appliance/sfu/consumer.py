@@ -75,7 +75,7 @@ class OutSlot:
         self.rewriter = Rewriter.fresh(clock_rate, random)
         self.index_offset = self.timestamp_offset = self.first_index = 0
         self.source: InStream | None = None
-        self.previous: tuple[InStream, int, int, float] | None = None  # with its offsets, and until when
+        self.previous: tuple[tuple[InStream, int, int, int], float] | None = None  # as in _sources, and until when
         self.last_sent: Numbers | None = None
         self.last_sent_at = 0.0
         self.packets = self.octets = 0
@@ -114,7 +114,8 @@ class OutSlot:
             (source.highest_timestamp + self.timestamp_offset) & TIMESTAMP_MASK,
         )
         self.last_sent_at = source.last_at
-        self.previous = (source, self.index_offset, self.timestamp_offset, now + PREVIOUS_SOURCE_KEPT_S)
+        numbers = (source, self.index_offset, self.timestamp_offset, self.first_index)
+        self.previous = (numbers, now + PREVIOUS_SOURCE_KEPT_S)
         self.source = None
         source.drop(self)
 
@@ -138,18 +139,21 @@ class OutSlot:
     def resend(self, sequences: tuple[int, ...], now: float) -> None:
         """Answer a NACK of the participant from the source's history, or that of the source before."""
         for sequence in sequences:
-            for stream, offset, shift in self._sources(now):
+            for stream, offset, shift, first_index in self._sources(now):
                 entry = stream.history.find_sequence((sequence - offset) & 0xFFFF, stream.highest_index)
-                if entry is not None:
+                if entry is not None and entry[0] >= first_index:
                     self.connection.resend(self, entry, sequence, shift, now)
                     break
 
-    def _sources(self, now: float) -> list[tuple[InStream, int, int]]:
-        sources = [(self.source, self.index_offset, self.timestamp_offset)] if self.source is not None else []
+    def _sources(self, now: float) -> list[tuple[InStream, int, int, int]]:
+        """Return what is sent now and what was just before: stream, both offsets, first index."""
+        sources = []
+        if self.source is not None:
+            sources.append((self.source, self.index_offset, self.timestamp_offset, self.first_index))
         if self.previous is not None:
-            stream, offset, shift, until = self.previous
+            source, until = self.previous
             if now <= until:
-                sources.append((stream, offset, shift))
+                sources.append(source)
             else:
                 self.previous = None
         return sources
