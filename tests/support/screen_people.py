@@ -26,9 +26,9 @@ def person(number: int, size: tuple[int, int] = (1280, 720), finer: int = 2) -> 
 
     middle = w / h / 2
     ellipse(middle, 1.18, 0.47, 0.55, CLOTHES[n])
-    ellipse(middle, 0.36, 0.19, 0.25, HAIR[n])
+    ellipse(middle, 0.38, 0.175, 0.225, HAIR[n])
     pen.rectangle(((middle - 0.07) * h, 0.5 * h, (middle + 0.07) * h, 0.68 * h), fill=SKINS[n])
-    ellipse(middle, 0.67, 0.1, 0.07, SKINS[n])
+    ellipse(middle, 0.66, 0.08, 0.055, SKINS[n])
     ellipse(middle, 0.42, 0.14, 0.19, SKINS[n])
     return image.resize(size, Image.Resampling.LANCZOS)
 

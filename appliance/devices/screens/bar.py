@@ -11,7 +11,7 @@ from .textures import Scale
 
 BASELINE, ICON_Y, ICON = 130.0, 124.6, 6.9
 ICON_RISE = 5.4  # from an icon's upper edge to the baseline of the text beside it
-BETWEEN, APART = 2.1, 7.0  # icon to its text; one thing to the next
+BETWEEN, APART = 2.1, 7.5  # icon to its text; one thing to the next
 KEY_Y = 123.9
 COLUMN = 8.0  # the right column begins so far right of the middle
 AFTER_KEY = 2.8
@@ -86,7 +86,7 @@ def hint_items(bar: Bar, scale: Scale, x: float, right: float) -> list[Still]:
             continue
         if part.startswith("["):
             cap = words[1:-1]
-            w = scale.width(cap, "strong") + 2 * KEY["pad"] + 0.7
+            w = scale.width(cap, "strong") + 2 * KEY["pad"] + 1.0
             items.append(Panel(Rect(x, KEY_Y, w, KEY["h"]), KEY["r"], "soft", stroke=KEY["stroke"]))
             items.append(Words(x + w / 2, BASELINE, cap, "strong", anchor="middle"))
             x += w + AFTER_KEY

@@ -10,6 +10,7 @@ from .textures import Scale
 
 PREVIEW_LABEL = 52.0
 HERO_LEADING = 16.6
+BEARING = 0.05  # em before the ink of a first letter, as a browser leaves it
 INITIALS = 0.34  # of the height of the tile
 SELF_OFF_ICON = 6.0
 HEAD_BIAS = 0.3  # a full picture is cropped around 30 % of its height, where faces are
@@ -89,7 +90,7 @@ def name_tag(tile: Tile, scale: Scale, width: float) -> list[Still]:
     edge = 3.0 if touch else EDGE
     most = tile.place.w - 2 * style.inset - 2 * style.pad[0] - icon if style.inset else width / 2 - edge - icon
     name = shorten_name(scale, tile.name, role, most, style.size)
-    text = scale.width(name, role, style.size) + 0.4
+    text = scale.width(name, role, style.size) + BEARING * style.size
     w = text + 2 * style.pad[0] + icon
     if tile.look in ("full", "main"):
         right = width - edge if tile.look == "full" else tile.place.x + tile.place.w - style.inset
@@ -104,7 +105,7 @@ def name_tag(tile: Tile, scale: Scale, width: float) -> list[Still]:
         icon_x = begin + text + style.gap if scale.right_to_left(name) else begin
         begin += 0.0 if scale.right_to_left(name) else icon
         items.append(Icon("mic-off", icon_x, y + (style.height - style.size) / 2, style.size, ink))
-    items.append(Words(begin + 0.2, y + style.baseline, name, role, ink, size=style.size))
+    items.append(Words(begin + BEARING * style.size, y + style.baseline, name, role, ink, size=style.size))
     return items
 
 

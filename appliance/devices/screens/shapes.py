@@ -1,11 +1,15 @@
 """Rounded panels, corner masks, light and QR plates as pictures, drawn once for each size and colour."""
 
+import logging
+from functools import lru_cache
 from typing import Literal
 
 import segno
 from PIL import Image, ImageChops, ImageDraw
 
 from .look import RGB
+
+log = logging.getLogger(__name__)
 
 FINER = 4  # as in icons.py
 PEAK_UP, PEAK_DOWN = 0.24, 0.16  # alpha of the light beside the Line (geometry.md)
@@ -70,21 +74,26 @@ def cap(h: int, side: Literal["left", "right"], colour: str) -> Image.Image:
     return coloured(circle.crop((0, 0, half, h) if side == "left" else (h - half, 0, h, h)), colour)
 
 
-def plate(size: int, r: float, margin: float, link: str) -> Image.Image:
-    """Return a QR code (level M) on a paper plate of `size` px; modules are whole pixels, centred.
-
-    Raise ValueError where the link is longer than a code can hold.
-    """
+@lru_cache(maxsize=16)
+def modules(link: str) -> tuple[bytes, ...] | None:
+    """Return the rows of a QR code of level M, a byte of 0 or 1 for each module; None where the link is too long."""
     try:
-        code = segno.make_qr(link, error="m", boost_error=False)
-    except segno.DataOverflowError as error:
-        raise ValueError(f"a link of {len(link)} characters does not fit a QR code") from error
-    rows = [bytes(row) for row in code.matrix]
+        return tuple(bytes(row) for row in segno.make_qr(link, error="m", boost_error=False).matrix)
+    except segno.DataOverflowError:
+        log.warning("a link of %d characters does not fit a QR code", len(link))
+        return None
+
+
+def plate(size: int, r: float, margin: float, link: str) -> Image.Image:
+    """Return a QR code on a paper plate of `size` px; modules are whole pixels, centred. Bare where it does not fit."""
     image = panel(size, size, r, "paper")
+    rows = modules(link)
+    if rows is None:
+        return image
     module = max(1, int((size - 2 * margin) / len(rows)))
-    modules = Image.new("L", (len(rows), len(rows)))
-    modules.putdata([255 * bit for row in rows for bit in row])
-    modules = modules.resize((module * len(rows),) * 2, Image.Resampling.NEAREST)
-    at = (size - modules.width) // 2
-    image.paste(RGB["ink"], (at, at), modules)
+    mask = Image.new("L", (len(rows), len(rows)))
+    mask.putdata([255 * bit for row in rows for bit in row])
+    mask = mask.resize((module * len(rows),) * 2, Image.Resampling.NEAREST)
+    at = (size - mask.width) // 2
+    image.paste(RGB["ink"], (at, at), mask)
     return image

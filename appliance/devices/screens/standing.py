@@ -29,6 +29,7 @@ CALLER_SIZES, CALLER_LEADING = (22.0, 16.0, 13.0), 1.02
 CAPITAL = 0.727  # height of a capital of Inter, em
 LABEL_RISE = 8.7  # from the ink of a large thing to the baseline of its label; label and thing look apart alike
 DIMMED = 0.34
+UNIT_GAP = 1.2
 MARKS_FROM, MARK_W = 8.0, 8.0
 BODY_LEADING = 6.9
 
@@ -81,7 +82,7 @@ def _invitation_beside(invitation: Invitation, x: float, right: float, scale: Sc
 def _with_unit(value: str, unit: str, x: float, size: float, scale: Scale) -> list[Still]:
     """A large figure and its small unit."""
     end = x + scale.width(value, "clock")
-    return [Words(x, STAND, value, "clock"), Words(end + 4.2, STAND, unit, "clock", "soft", size=size)]
+    return [Words(x, STAND, value, "clock"), Words(end + UNIT_GAP, STAND, unit, "clock", "soft", size=size)]
 
 
 def ringing(scene: RingingScene, scale: Scale, width: float) -> list[Still]:
@@ -115,7 +116,7 @@ def setup(scene: SetupScene, scale: Scale, width: float) -> list[Still]:
     groups, x = scene.code.split(), LEFT
     for group in groups:
         items.append(Words(x, STAND, group, "clock", size=30.5, tracking=0.01))
-        x += scale.width(group, "clock", 30.5, 0.01) + (0.28 + 0.06) * 30.5
+        x += scale.width(group, "clock", 30.5, 0.01) + (0.28 + 0.04) * 30.5
     if scene.link:
         place = Rect(width - EDGE - QR_WALL, QR_Y, QR_WALL, QR_WALL)
         items.append(Plate(place, QR_R, QR_MARGIN, scene.link))

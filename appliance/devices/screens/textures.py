@@ -85,6 +85,8 @@ class Scale:
                     )
                 ]
             case Plate(place, r, margin, link):
+                if shapes.modules(link) is None:
+                    return []
                 box = self.box(*place)
                 make = partial(shapes.plate, box.w, r * self.u, margin * self.u, link)
                 return [Sprite(("plate", box.w, link), box, 1.0, make)]

@@ -22,6 +22,7 @@ CJK_SCRIPTS = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "I
 RIGHT_TO_LEFT = frozenset({"R", "AL"})
 EMOJI_PX = 109  # the only size Noto Color Emoji has
 ELLIPSIS = "…"
+FAKE_BOLD = 1 / 56  # em on each side
 
 # Where Inter has no letters: the family to ask for, by the first word of a letter's Unicode name.
 FAMILIES = {"ARABIC": "Noto Sans Arabic", "EMOJI": "Noto Color Emoji", **dict.fromkeys(CJK_SCRIPTS, "Noto Sans CJK SC")}
@@ -126,11 +127,12 @@ class _Piece:
     features: tuple[str, ...]
     direction: str | None
     emoji_scale: float = 0.0  # 0: not emoji
+    stroke: float = 0.0  # px around each letter, where bold is wanted and the font has none
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A line of text, set: pieces, and its ink in px from where the advance begins."""
+    """A line of text, set: pieces, where its ink begins and where its last advance ends, px from the first origin."""
 
     pieces: tuple[_Piece, ...]
     ink_left: float
@@ -138,7 +140,7 @@ class Setting:
 
     @property
     def width(self) -> float:
-        """Of the ink, px."""
+        """From the first ink to the end of the last letter, px."""
         return self.ink_right - self.ink_left
 
 
@@ -146,8 +148,7 @@ def _font_of(run: Run, style: Face, px: int) -> ImageFont.FreeTypeFont:
     if run.script in TRACKED_SCRIPTS:
         return face(style.family, style.style, px)
     letter = next((c for c in run.text if script_of(c) == run.script and c not in "\ufe0f\u200d"), "")
-    weight = "Bold" if "Bold" in style.style else "Medium"
-    return face(FAMILIES.get(run.script, "Noto Sans"), weight, px, letter)
+    return face(FAMILIES.get(run.script, "Noto Sans"), style.beside, px, letter)
 
 
 def _pieces(text: str, style: Face, px: int, tracking: float, wanted: tuple[str, ...]) -> Iterator[_Piece]:
@@ -173,7 +174,8 @@ def _pieces(text: str, style: Face, px: int, tracking: float, wanted: tuple[str,
             at += font.getlength(run.text, features=list(asked) or None) + len(run.text) * tracking * px
             continue
         direction = ("rtl" if run.right_to_left else "ltr") if shaped else None
-        yield _Piece(at, run.text, font, asked, direction)
+        thin = run.script not in TRACKED_SCRIPTS and style.beside == "Bold" and "Bold" not in (font.getname()[1] or "")
+        yield _Piece(at, run.text, font, asked, direction, stroke=px * FAKE_BOLD if thin else 0.0)
         at += font.getlength(run.text, features=list(asked) or None, direction=direction)
 
 
@@ -183,15 +185,24 @@ def set_line(text: str, style: Face, px: int, tracking: float, wanted: tuple[str
     pieces = tuple(_pieces(text, style, px, tracking, wanted))
     if not pieces:
         return Setting((), 0.0, 0.0)
-    inks = [_ink(piece) for piece in pieces]
-    return Setting(pieces, min(left for left, _ in inks), max(right for _, right in inks))
+    return Setting(pieces, _ink_left(pieces[0]), pieces[-1].at + _advance(pieces[-1]))
 
 
-def _ink(piece: _Piece) -> tuple[float, float]:
-    """Return where this piece's ink begins and ends; its advance where it has none, as a space."""
-    box = piece.font.getbbox(piece.text, anchor="ls", features=list(piece.features) or None, direction=piece.direction)
-    scale = piece.emoji_scale or 1.0
-    return piece.at + box[0] * scale, piece.at + box[2] * scale
+def _advance(piece: _Piece) -> float:
+    wanted = list(piece.features) or None
+    return piece.font.getlength(piece.text, features=wanted, direction=piece.direction) * (piece.emoji_scale or 1.0)
+
+
+def _ink_left(piece: _Piece) -> float:
+    """Return where this piece's ink begins: Pillow's box begins at the origin, so the drawn mask is looked at."""
+    if piece.emoji_scale or not piece.text.strip():
+        return piece.at
+    first = piece.text if piece.direction == "rtl" else piece.text[0]
+    wanted = list(piece.features) or None
+    mask = piece.font.getmask(first, "L", features=wanted, direction=piece.direction, anchor="ls")
+    inked = mask.getbbox()
+    box = piece.font.getbbox(first, features=wanted, direction=piece.direction, anchor="ls")
+    return piece.at + box[0] + (inked[0] if inked else 0)
 
 
 def draw_line(setting: Setting, colour: tuple[int, int, int], fraction: float) -> tuple[Image.Image, int, int]:
@@ -216,7 +227,7 @@ def draw_line(setting: Setting, colour: tuple[int, int, int], fraction: float) -
         else:
             pen.text(
                 (x, top), piece.text, 255, piece.font, anchor="ls",
-                features=list(piece.features) or None, direction=piece.direction,
+                features=list(piece.features) or None, direction=piece.direction, stroke_width=piece.stroke,
             )  # fmt: skip
     letters = Image.new("RGBA", mask.size, (*colour, 255))
     letters.putalpha(mask)

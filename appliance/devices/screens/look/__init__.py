@@ -30,12 +30,13 @@ RGB["mark"] = _channels(STANDBY_MARK)
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """How one role of text is set: size in u, the font, tracking in em."""
+    """How one role of text is set: size in u, the font, tracking in em, and the style of fonts that stand beside it."""
 
     size: float
     family: str
     style: str
     tracking: float
+    beside: Literal["Regular", "Bold"] = "Bold"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,9 @@ def _faces(table: dict[str, list[Any]]) -> dict[Role, Face]:
     faces: dict[Role, Face] = {}
     for role, (size, font, tracking) in table.items():
         family, style = font.rsplit(" ", 1)
-        faces[role] = Face(size, family, style.replace("SemiBold", "Semi Bold"), tracking)  # type: ignore[index]
+        # Other scripts have no Medium: plain in running text, bold in names, which lie on pictures.
+        beside: Literal["Regular", "Bold"] = "Regular" if role == "body" else "Bold"
+        faces[role] = Face(size, family, style.replace("SemiBold", "Semi Bold"), tracking, beside)  # type: ignore[index]
     return faces
 
 
