@@ -42,7 +42,8 @@ def create_app(settings: PanelSettings, kiosk: Kiosk, folder: Path | None = None
 def _add_page(app: Flask, folder: Path) -> None:
     @app.get("/")
     def page() -> ResponseReturnValue:
-        language = request.accept_languages.best_match(LANGUAGES) or LANGUAGES[0]
+        wanted = (tag.lower().partition("-")[0] for tag in request.accept_languages.values())
+        language = next((tag for tag in wanted if tag in LANGUAGES), LANGUAGES[0])
         response = app.make_response(render_template("index.html", language=language))
         response.headers["Cache-Control"] = "no-cache"
         response.headers["Vary"] = "Accept-Language"

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from appliance.panel.problems import Problem
+from appliance.surfaces.control_messages import MAX_DEPTH, nesting
 
-MAX_DEPTH = 16
-"""Nesting of JSON that is read at all (kiosk.md 18)."""
 MAX_NAME = 128
 """Characters of a room name or identity (rest.md 5)."""
 
@@ -16,7 +15,7 @@ def parse(body: bytes) -> dict[str, Any]:
     """Return the JSON object of a body; an empty body is an empty object. Raise Problem `invalid_request`."""
     if not body.strip():
         return {}
-    if _nesting(body) > MAX_DEPTH:
+    if nesting(body) > MAX_DEPTH:
         raise Problem("invalid_request", f"The body is nested more than {MAX_DEPTH} levels deep.")
     try:
         value = json.loads(body)
@@ -25,24 +24,6 @@ def parse(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Problem("invalid_request", "The body has to be a JSON object.")
     return value
-
-
-def _nesting(body: bytes) -> int:
-    # Counted before parsing, because the parser recurses.
-    deepest = depth = 0
-    in_text = escaped = False
-    for byte in body:
-        if in_text:
-            in_text = escaped or byte != ord('"')
-            escaped = byte == ord("\\") and not escaped
-        elif byte == ord('"'):
-            in_text = True
-        elif byte in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"]}":
-            depth -= 1
-    return deepest
 
 
 def _only(body: Mapping[str, Any], *known: str) -> None:

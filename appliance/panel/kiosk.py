@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from appliance.errors import RoomKioskError
+from appliance.surfaces.control_messages import Got
 
 
 class KioskSilent(RoomKioskError):
@@ -65,8 +66,8 @@ class Kiosk(Protocol):
     def command(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Hand a command in; return `{"command_id": …}`. Raise CommandRefused or KioskSilent."""
 
-    def get(self, what: str) -> dict[str, Any]:
-        """Ask for `participants`, `health` or `screen`. Raise CommandRefused or KioskSilent."""
+    def get(self, what: Got) -> dict[str, Any]:
+        """Ask for one of these. Raise CommandRefused or KioskSilent."""
 
     def picture(self) -> bytes:
         """Return what the kiosk's screen shows, as PNG. Raise CommandRefused or KioskSilent."""

@@ -19,13 +19,12 @@ from typing import Any
 from appliance.backoff import Backoff
 from appliance.errors import CommandRefused, RemoteProtocolError
 from appliance.panel.kiosk import KioskSilent, Outcome, Snapshot
+from appliance.surfaces.control_messages import MAX_ANSWER_BYTES, ClaimedActor, Do, Get, Got, Watch, write_request
 
 _log = logging.getLogger(__name__)
 
-ACTOR: Mapping[str, Any] = {"origin": "page", "role": "operator", "account": None}
+ACTOR = ClaimedActor(origin="page", role="operator")
 """Who asks. The panel cannot claim that someone is in the room (kiosk.md 18, 19)."""
-MAX_LINE_BYTES = 8 * 1024 * 1024
-"""The longest line: a picture of the screen."""
 PING_AFTER_S = 4.0
 """A watching connection that was quiet for so long is asked whether the kiosk still lives."""
 OUTCOMES_KEPT = 64
@@ -68,10 +67,10 @@ class KioskSocket:
             return self._snapshot
 
     def command(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        return self._ask({"do": name, "arguments": dict(arguments), "actor": dict(ACTOR)})
+        return self._ask(Do(id="1", name=name, arguments=arguments, actor=ACTOR))
 
-    def get(self, what: str) -> dict[str, Any]:
-        return self._ask({"get": what})
+    def get(self, what: Got) -> dict[str, Any]:
+        return self._ask(Get(id="1", what=what))
 
     def picture(self) -> bytes:
         """Return what the kiosk's screen shows, as PNG."""
@@ -80,14 +79,14 @@ class KioskSocket:
         except (KeyError, TypeError, binascii.Error) as error:
             raise KioskSilent(f"the kiosk sent no picture: {error}") from error
 
-    def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def _ask(self, request: Do | Get) -> dict[str, Any]:
         """Send one request on a connection of its own; return the result, raise CommandRefused or KioskSilent."""
         try:
             with self._connect() as connection:
-                connection.sendall(_line({"id": "1", **request}))
+                connection.sendall(write_request(request))
                 reader = _Reader(connection)
                 while (message := reader.read()) is not None:
-                    if message.get("id") == "1":
+                    if message.get("id") == request.id:
                         return _result(message)
         except (OSError, RemoteProtocolError) as error:
             raise KioskSilent(f"the kiosk does not answer on {self._path.name}: {error}") from error
@@ -119,7 +118,7 @@ class KioskSocket:
             self._closed.wait(backoff.next_delay_s())
 
     def _watch(self, connection: socket.socket, backoff: Backoff) -> None:
-        connection.sendall(_line({"id": "watch", "watch": "state"}))
+        connection.sendall(write_request(Watch(id="watch")))
         asked = True
         reader = _Reader(connection)
         while not self._closed.is_set():
@@ -129,7 +128,7 @@ class KioskSocket:
             except TimeoutError:
                 if asked:
                     raise
-                connection.sendall(_line({"id": "ping", "get": "health"}))
+                connection.sendall(write_request(Get(id="ping", what="health")))
                 asked = True
                 continue
             if message is None:
@@ -171,10 +170,6 @@ class KioskSocket:
             self._changed.notify_all()
 
 
-def _line(message: Mapping[str, Any]) -> bytes:
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-
-
 class _Reader:
     """JSON objects, one a line. What arrived of a line outlives a time-out."""
 
@@ -185,7 +180,7 @@ class _Reader:
     def read(self) -> dict[str, Any] | None:
         """Return the next object, None when the other end hung up; raise TimeoutError, OSError, RemoteProtocolError."""
         while (end := self._waiting.find(b"\n")) < 0:
-            if len(self._waiting) > MAX_LINE_BYTES:
+            if len(self._waiting) > MAX_ANSWER_BYTES:
                 raise RemoteProtocolError("the kiosk sent a line without an end")
             chunk = self._connection.recv(65536)
             if not chunk:

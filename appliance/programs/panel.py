@@ -3,18 +3,17 @@
 import json
 import logging
 import os
-import threading
 from pathlib import Path
 from typing import Any
 
 import click
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
-from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
 from appliance.errors import ConfigurationError
 from appliance.panel.app import create_app
 from appliance.panel.kiosk_socket import KioskSocket
 from appliance.panel.settings import PanelSettings, parse_bind
+from appliance.panel.worker import PanelWorker
 
 _log = logging.getLogger(__name__)
 
@@ -22,14 +21,6 @@ REQUEST_THREADS = 8
 """Besides one for each stream, so that streams never use up the request workers (kiosk.md 9)."""
 GRACE_S = 1
 """What is running when the panel is told to stop gets this long."""
-
-
-class _Worker(ThreadWorker):  # type: ignore[misc]
-    """gunicorn's threaded worker; streams end when it is told to stop, instead of holding it up."""
-
-    def handle_exit(self, sig: int, frame: Any) -> None:
-        self.app.close_streams()
-        super().handle_exit(sig, frame)
 
 
 class _Panel(BaseApplication):  # type: ignore[misc]
@@ -45,7 +36,7 @@ class _Panel(BaseApplication):  # type: ignore[misc]
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
         for key, value in {
             "bind": f"{host}:{self._settings.port}",
-            "worker_class": _Worker,
+            "worker_class": PanelWorker,
             "workers": 1,  # one process holds the one watching connection and counts the streams
             "threads": self._settings.max_streams + REQUEST_THREADS,
             "worker_connections": 100,
@@ -70,8 +61,7 @@ class _Panel(BaseApplication):  # type: ignore[misc]
 
     def close_streams(self) -> None:
         if self._kiosk is not None:
-            # Not here: a signal handler may have interrupted whoever holds the lock.
-            threading.Thread(target=self._kiosk.close, name="close-streams", daemon=True).start()
+            self._kiosk.close()
 
 
 def _say_where(ready_file: Path | None, server: Any) -> None:

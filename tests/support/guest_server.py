@@ -21,7 +21,11 @@ class GuestServer:
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.status = 200
-        self.answer: dict[str, Any] = {"token": "header.payload.signature", "room": "Harbour", "identity": "Ingrid Solberg"}
+        self.answer: dict[str, Any] = {
+            "token": "header.payload.signature",
+            "room": "Harbour",
+            "identity": "Ingrid Solberg",
+        }
         self.asked: list[dict[str, Any]] = []
         self.extra: dict[str, Path] = {}
 
