@@ -10,7 +10,7 @@ from secrets import SystemRandom
 from time import monotonic
 from typing import Self
 
-from appliance.media_engine import Listener, PeerConnectionState, PublishedTrack, RoomMediaPolicy
+from appliance.media_engine import Listener, MediaEngine, PeerConnectionState, PublishedTrack, RoomMediaPolicy
 from appliance.sfu.connection import Connection, ConnectionEvents
 from appliance.sfu.peer import Peer
 from appliance.sfu.port import MediaPort, open_sockets, own_addresses
@@ -128,3 +128,6 @@ class EmbeddedEngine:
         if self._ticking is not None:
             self._ticking.cancel()
         self._port.close()
+
+
+_satisfies: type[MediaEngine] = EmbeddedEngine  # checked by mypy
