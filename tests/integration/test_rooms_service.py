@@ -1,0 +1,574 @@
+"""The use cases of the rooms service, with a real store and an engine that moves nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from appliance.errors import RoomError
+from appliance.media_engine import Lost, PeerFailed, TrackFailed, TrackKind
+from appliance.rooms.conversation import (
+    Changed,
+    JoinRequest,
+    Removed,
+    Resumed,
+    ResumeRequest,
+    RoomEnded,
+    Stopping,
+    Superseded,
+    UpdateRequest,
+)
+from appliance.rooms.publishing import TrackWish
+from appliance.rooms.room import ParticipantStatus, RoomSettings, RoomStatus
+from appliance.rooms.service import ServiceSettings
+from appliance.rooms.store.tables import events, participants, rooms, tracks
+from appliance.rooms.subscribe_rules import EXCLUDE_ALL
+from appliance.sids import new_room_sid
+from tests.support.conditions import until
+from tests.support.manual_clock import ManualClock
+from tests.support.rooms_running import Client, RunningRooms, microphone, offer, running_rooms
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def running(tmp_path: Path, clock: ManualClock) -> AsyncIterator[RunningRooms]:
+    async with running_rooms(tmp_path, clock=clock) as running:
+        yield running
+
+
+async def rows(running: RunningRooms, table: sa.Table) -> list[Any]:
+    async with running.store.engine.connect() as connection:
+        return list(await connection.execute(sa.select(table)))
+
+
+async def event_names(running: RunningRooms) -> list[str]:
+    async with running.store.engine.connect() as connection:
+        found = await connection.execute(sa.select(events.c.name).order_by(events.c.room_sid, events.c.seq))
+        return [row.name for row in found]
+
+
+async def settled(running: RunningRooms) -> None:
+    """Wait until all that was asked to be stored is stored."""
+
+    async def nothing(connection: Any) -> None:
+        return None
+
+    await running.store.write(nothing)
+
+
+async def refused(client: Client, room: str | None = None, **more: Any) -> int:
+    with pytest.raises(RoomError) as caught:
+        await client.join(room, **more)
+    return caught.value.code
+
+
+# --- joining ----------------------------------------------------------------------------------------------------------
+
+
+async def test_the_first_client_makes_the_room_and_is_told_everything(running: RunningRooms) -> None:
+    ann = running.client("ann")
+
+    joined = await ann.join("lobby", microphone())
+
+    assert (joined.room_name, joined.participant.identity, joined.participants) == ("lobby", "ann", ())
+    assert [state.id for state in joined.published.tracks] == ["id-mic"]
+    assert joined.published.tracks[0].sid == joined.participant.tracks[0].sid
+    assert [state.description.type for state in joined.peer_connections if state.description] == ["answer"]
+    assert await event_names(running) == ["room-created", "participant-connected", "track-added"]
+
+
+async def test_what_was_told_by_joined_is_in_the_store_by_then(running: RunningRooms) -> None:
+    joined = await running.client("ann").join("lobby", microphone())
+
+    assert [row.sid for row in await rows(running, participants)] == [joined.participant.sid]
+    assert [row.name for row in await rows(running, tracks)] == ["mic"]
+
+
+async def test_two_see_and_receive_each_other(running: RunningRooms) -> None:
+    ann, bob = running.client("ann"), running.client("bob")
+    await ann.join("lobby", microphone())
+
+    joined = await bob.join("lobby", microphone())
+
+    assert [state.identity for state in joined.participants] == ["ann"]
+    assert [(state.identity, state.state) for state in ann.seen] == [("bob", "connected")]
+    subscribed = await until(
+        "ann is given bob's microphone",
+        lambda: [message.subscribed for message in ann.told if isinstance(message, Changed) and message.subscribed],
+    )
+    assert [entry.track_sid for entry in subscribed[-1].tracks] == [joined.participant.tracks[0].sid]
+
+
+async def test_who_wants_nothing_receives_nothing(running: RunningRooms) -> None:
+    await running.client("ann").join("lobby", microphone())
+
+    joined = await running.client("bob").join("lobby", rules=EXCLUDE_ALL)
+
+    assert running.engine.peer(joined.participant.sid).wanted == frozenset()
+
+
+async def test_two_that_come_at_once_meet_in_one_room(running: RunningRooms) -> None:
+    clients = [running.client(f"guest {n}") for n in range(8)]
+
+    joined = await asyncio.gather(*(client.join("lobby") for client in clients))
+
+    assert len({each.room_sid for each in joined}) == 1
+    assert (await event_names(running)).count("room-created") == 1
+
+
+async def test_without_a_name_the_token_says_which_room(running: RunningRooms) -> None:
+    assert (await running.client("ann", room="lobby").join(None)).room_name == "lobby"
+
+
+async def test_without_any_name_a_room_called_by_its_sid_is_made(running: RunningRooms) -> None:
+    joined = await running.client("ann").join(None)
+
+    assert joined.room_name == joined.room_sid
+
+
+async def test_the_newer_of_one_identity_wins(running: RunningRooms) -> None:
+    older, newer, bob = running.client("ann"), running.client("ann"), running.client("bob")
+    await older.join("lobby", microphone())
+    await bob.join("lobby")
+
+    joined = await newer.join("lobby")
+
+    assert older.failures == [53205]
+    assert [(state.identity, state.state) for state in bob.seen] == [("ann", "disconnected"), ("ann", "connected")]
+    assert [state.identity for state in joined.participants] == ["bob"]
+    names = await event_names(running)
+    assert names[-3:] == ["track-removed", "participant-disconnected", "participant-connected"]
+
+
+async def test_a_guest_cannot_take_the_place_of_somebody_who_is_none(running: RunningRooms) -> None:
+    kiosk = running.client("hall-2")
+    await kiosk.join("lobby")
+    guest = Client(running.service, running.token("hall-2", "lobby", guest=True))
+
+    assert await refused(guest, "lobby") == 53205
+    assert kiosk.failures == []
+
+
+async def test_a_full_room_refuses_and_stays_as_it_is(tmp_path: Path) -> None:
+    settings = ServiceSettings(ad_hoc_settings=RoomSettings(max_participants=1))
+    async with running_rooms(tmp_path, settings) as running:
+        ann = running.client("ann")
+        await ann.join("lobby")
+
+        assert await refused(running.client("bob"), "lobby") == 53105
+        assert await event_names(running) == ["room-created", "participant-connected"]
+        assert ann.seen == []
+
+
+async def test_the_quota_of_participants_holds(tmp_path: Path) -> None:
+    async with running_rooms(tmp_path, ServiceSettings(max_participants=1)) as running:
+        await running.client("ann").join("lobby")
+
+        assert await refused(running.client("bob"), "hall") == 53206
+        assert len(await rows(running, rooms)) == 1
+
+
+async def test_the_quota_of_rooms_holds(tmp_path: Path) -> None:
+    async with running_rooms(tmp_path, ServiceSettings(max_rooms=1)) as running:
+        await running.client("ann").join("lobby")
+
+        assert await refused(running.client("bob"), "hall") == 53103
+
+
+async def test_without_ad_hoc_rooms_only_rooms_that_are_there_can_be_joined(tmp_path: Path) -> None:
+    async with running_rooms(tmp_path, ServiceSettings(ad_hoc_rooms=False)) as running:
+        account = running.credentials.account_sid
+        assert await refused(running.client("ann"), "lobby") == 53106
+
+        await running.service.create_room(account, "lobby", RoomSettings())
+
+        assert (await running.client("ann").join("lobby")).room_name == "lobby"
+
+
+@pytest.mark.parametrize(
+    ("grant", "asked", "code"),
+    [
+        ("lobby", "hall", 20106),
+        (None, "x" * 129, 53101),
+        (None, "bell\x07", 53102),
+        (None, "RM" + "0" * 32, 53106),
+        ("RM" + "0" * 32, "hall", 53106),
+        ("RM" + "0" * 32, None, 53106),
+    ],
+)
+async def test_a_room_that_cannot_be_joined_has_a_code(
+    running: RunningRooms, grant: str | None, asked: str | None, code: int
+) -> None:
+    assert await refused(running.client("ann", room=grant), asked) == code
+    assert await rows(running, rooms) == []
+
+
+async def test_a_room_that_has_ended_cannot_be_joined_by_its_sid(running: RunningRooms) -> None:
+    ann = running.client("ann")
+    sid = (await ann.join("lobby")).room_sid
+    running.service.leave(ann.here)
+    await settled(running)
+
+    assert await refused(running.client("ann"), sid) == 53118
+    assert await refused(running.client("ann", room=sid), "lobby") == 20106
+    assert (await running.client("ann").join("lobby")).room_sid != sid
+
+
+async def test_a_forged_token_is_refused(running: RunningRooms) -> None:
+    client = running.client("ann")
+    client.token = client.token[:-4] + "AAAA"
+
+    assert await refused(client, "lobby") == 20107
+
+
+async def test_connecting_without_an_offer_is_refused_and_makes_no_room(running: RunningRooms) -> None:
+    with pytest.raises(RoomError) as caught:
+        await running.service.admit(JoinRequest(token=running.token("ann"), room="lobby"), lambda message: None)
+
+    assert caught.value.code == 53004
+    assert (await running.client("bob").join("lobby")).participants == ()
+
+
+async def test_an_offer_that_cannot_be_used_changes_nothing(running: RunningRooms) -> None:
+    bob = running.client("bob")
+    await bob.join("lobby")
+    running.engine.before_answer = lambda peer: peer.listener(PeerFailed(code=53403, message="bad sdp"))
+
+    assert await refused(running.client("ann"), "lobby") == 53403
+    assert bob.seen == []
+    assert [row.identity for row in await rows(running, participants)] == ["bob"]
+
+
+async def test_an_offer_that_cannot_be_used_makes_no_room(running: RunningRooms) -> None:
+    running.engine.before_answer = lambda peer: peer.listener(PeerFailed(code=53403, message="bad sdp"))
+    ann = running.client("ann")
+
+    assert await refused(ann, "lobby") == 53403
+    assert await rows(running, rooms) == []
+    assert await running.service.find_room(running.credentials.account_sid, "lobby") is None
+
+
+async def test_a_client_that_gives_up_while_it_joins_leaves_nothing_behind(running: RunningRooms) -> None:
+    arrived = asyncio.Event()
+
+    def silent(peer: Any) -> None:
+        peer.say = lambda happening: None
+        arrived.set()
+
+    running.engine.before_answer = silent
+    joining = asyncio.create_task(running.client("ann").join("lobby"))
+    await arrived.wait()
+    joining.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await joining
+
+    assert running.engine.peers == {} or not any(running.engine.peers.values())
+    assert await rows(running, rooms) == []
+
+
+# --- in the room ------------------------------------------------------------------------------------------------------
+
+
+async def test_muting_is_told_to_the_others(running: RunningRooms) -> None:
+    ann, bob = running.client("ann"), running.client("bob")
+    await ann.join("lobby", microphone())
+    await bob.join("lobby")
+
+    running.service.update(ann.here, UpdateRequest(revision=2, tracks=(microphone(enabled=False),)))
+    await settled(running)
+
+    assert [state.tracks[0].enabled for state in bob.seen] == [False]
+    assert (await event_names(running))[-1] == "track-disabled"
+
+
+async def test_an_update_that_is_old_changes_no_track(running: RunningRooms) -> None:
+    ann, bob = running.client("ann"), running.client("bob")
+    await ann.join("lobby", microphone())
+    await bob.join("lobby")
+
+    running.service.update(ann.here, UpdateRequest(revision=1, tracks=()))
+
+    assert bob.seen == []
+
+
+async def test_a_track_that_cannot_be_published_fails_alone_and_once(running: RunningRooms) -> None:
+    ann = running.client("ann")
+    await ann.join("lobby", microphone())
+    twice = TrackWish(id="id-2", kind=TrackKind.AUDIO, name="mic")
+
+    running.service.update(ann.here, UpdateRequest(revision=2, tracks=(microphone(), twice)))
+    running.service.update(ann.here, UpdateRequest(revision=3, tracks=(microphone(), twice)))
+
+    published = [message.published for message in ann.told if isinstance(message, Changed) and message.published]
+    assert len(published) == 1
+    assert [(state.id, state.error_code) for state in published[0].tracks] == [("id-mic", None), ("id-2", 53304)]
+    assert published[0].revision > ann.joined.published.revision
+
+
+async def test_a_track_that_the_engine_cannot_take_is_unpublished(running: RunningRooms) -> None:
+    ann, bob = running.client("ann"), running.client("bob")
+    sid = (await ann.join("lobby", microphone())).participant.tracks[0].sid
+    await bob.join("lobby")
+
+    running.engine.peer(ann.joined.participant.sid).say(TrackFailed(track_sid=sid, code=53404, message="no codec"))
+    await until("bob sees it go", lambda: bob.seen)
+    await settled(running)
+
+    assert bob.seen[-1].tracks == ()
+    assert (await event_names(running))[-1] == "track-removed"
+
+
+async def test_leaving_an_ad_hoc_room_last_ends_it(running: RunningRooms) -> None:
+    ann = running.client("ann")
+    joined = await ann.join("lobby", microphone())
+    told = len(ann.told)
+
+    running.service.leave(ann.here)
+    await settled(running)
+
+    assert len(ann.told) == told
+    room = await running.service.find_room(running.credentials.account_sid, joined.room_sid)
+    assert room
+    assert room.status is RoomStatus.COMPLETED
+    assert await rows(running, tracks) == []
+    await until("the engine is told", lambda: not any(running.engine.peers.values()))
+
+
+async def test_lost_media_ends_the_stay_with_53405(running: RunningRooms) -> None:
+    ann, bob = running.client("ann"), running.client("bob")
+    joined = await ann.join("lobby")
+    await bob.join("lobby")
+
+    running.engine.peer(joined.participant.sid).say(Lost(reason="nothing for 30 s"))
+    await until("ann is told", lambda: ann.failures)
+
+    assert ann.failures == [53405]
+    assert bob.seen[-1].state == "disconnected"
+
+
+# --- links ------------------------------------------------------------------------------------------------------------
+
+
+def sync(client: Client, **more: Any) -> ResumeRequest:
+    given = {"token": client.token, "session": client.here.session, "revision": 1, "tracks": (microphone(),)}
+    return ResumeRequest(**(given | {"peer_connections": (offer(),)} | more))
+
+
+async def test_a_lost_link_is_reconnecting_and_a_resumed_one_connected(running: RunningRooms) -> None:
+    ann, bob = running.client("ann"), running.client("bob")
+    await ann.join("lobby", microphone())
+    await bob.join("lobby")
+
+    running.service.link_lost(ann.here)
+    told: list[Any] = []
+    await running.service.resume(sync(ann), told.append)
+
+    assert [state.state for state in bob.seen] == [ParticipantStatus.RECONNECTING, ParticipantStatus.CONNECTED]
+    (resumed,) = told
+    assert isinstance(resumed, Resumed)
+    assert (resumed.session, [state.identity for state in resumed.participants]) == (ann.here.session, ["bob"])
+    assert [state.id for state in resumed.peer_connections] == ["pc"]
+    assert "participant-disconnected" not in await event_names(running)
+
+
+async def test_a_resume_tells_what_was_missed(running: RunningRooms) -> None:
+    ann, bob = running.client("ann"), running.client("bob")
+    await ann.join("lobby", microphone())
+    running.service.link_lost(ann.here)
+    await bob.join("lobby", microphone())
+    told: list[Any] = []
+
+    await running.service.resume(sync(ann), told.append)
+
+    assert [state.identity for state in told[0].participants] == ["bob"]
+    peer = running.engine.peer(ann.joined.participant.sid)
+    assert peer.wanted == {bob.joined.participant.tracks[0].sid}
+
+
+async def test_the_older_socket_is_superseded_and_says_nothing_any_more(running: RunningRooms) -> None:
+    ann, bob = running.client("ann"), running.client("bob")
+    await ann.join("lobby", microphone())
+    await bob.join("lobby")
+
+    await running.service.resume(sync(ann), lambda message: None)
+    running.service.link_lost(ann.here)
+    running.service.leave(ann.here)
+
+    assert isinstance(ann.told[-1], Superseded)
+    assert bob.seen == []
+
+
+async def test_a_session_that_stays_away_too_long_has_left(running: RunningRooms, clock: ManualClock) -> None:
+    ann, bob = running.client("ann"), running.client("bob")
+    await ann.join("lobby", microphone())
+    await bob.join("lobby")
+    running.service.link_lost(ann.here)
+
+    clock.advance(29.9)
+    running.service.expire()
+    assert bob.seen[-1].state == "reconnecting"
+    clock.advance(0.2)
+    running.service.expire()
+
+    assert (bob.seen[-1].state, len(bob.seen[-1].tracks)) == ("disconnected", 1)
+    with pytest.raises(RoomError) as caught:
+        await running.service.resume(sync(ann), lambda message: None)
+    assert caught.value.code == 53002
+
+
+@pytest.mark.parametrize(("change", "code"), [({"session": "unknown"}, 53001), ({"token": "x"}, 20101)])
+async def test_a_resume_that_cannot_be_is_refused(running: RunningRooms, change: dict[str, str], code: int) -> None:
+    ann = running.client("ann")
+    await ann.join("lobby", microphone())
+
+    with pytest.raises(RoomError) as caught:
+        await running.service.resume(sync(ann, **change), lambda message: None)
+    assert caught.value.code == code
+
+
+async def test_nobody_resumes_the_session_of_somebody_else(running: RunningRooms) -> None:
+    ann = running.client("ann")
+    await ann.join("lobby", microphone())
+
+    with pytest.raises(RoomError) as caught:
+        await running.service.resume(sync(ann, token=running.token("eve")), lambda message: None)
+    assert caught.value.code == 20103
+
+
+async def test_a_token_that_expired_ends_at_the_next_resume(running: RunningRooms, clock: ManualClock) -> None:
+    ann = running.client("ann")
+    await ann.join("lobby", microphone())
+    clock.advance(3 * 3600)
+
+    with pytest.raises(RoomError) as caught:
+        await running.service.resume(sync(ann), lambda message: None)
+    assert caught.value.code == 20104
+
+
+async def test_stopping_closes_every_link(tmp_path: Path) -> None:
+    async with running_rooms(tmp_path) as running:
+        ann = running.client("ann")
+        await ann.join("lobby")
+
+        await running.service.close()
+
+        assert isinstance(ann.told[-1], Stopping)
+
+
+# --- ends -------------------------------------------------------------------------------------------------------------
+
+
+async def test_completing_a_room_tells_everybody_and_everything(running: RunningRooms) -> None:
+    account = running.credentials.account_sid
+    ann, bob = running.client("ann"), running.client("bob")
+    await ann.join("lobby", microphone("a"), microphone("b"))
+    await bob.join("lobby", microphone("c"))
+
+    room = await running.service.complete_room(account, "lobby")
+
+    assert room
+    assert room.status is RoomStatus.COMPLETED
+    assert [client.told[-1] for client in (ann, bob)] == [RoomEnded(), RoomEnded()]
+    ends = (await event_names(running))[-6:]
+    assert (ends.count("track-removed"), ends.count("participant-disconnected"), ends[-1]) == (3, 2, "room-ended")
+    with pytest.raises(RoomError) as caught:
+        await running.service.complete_room(account, room.sid)
+    assert caught.value.code == 53112
+    assert await running.service.complete_room(account, "lobby") is None
+    assert await running.service.complete_room(account, new_room_sid()) is None
+
+
+async def test_a_kick_ends_one_stay_without_an_error(running: RunningRooms) -> None:
+    ann, bob = running.client("ann"), running.client("bob")
+    joined = await ann.join("lobby")
+    await bob.join("lobby")
+
+    await running.service.remove_participant(running.credentials.account_sid, joined.room_sid, joined.participant.sid)
+
+    assert isinstance(ann.told[-1], Removed)
+    assert bob.seen[-1].state == "disconnected"
+
+
+async def test_a_room_that_nobody_joins_ends_by_itself(running: RunningRooms, clock: ManualClock) -> None:
+    account = running.credentials.account_sid
+    room = await running.service.create_room(account, "lobby", RoomSettings(unused_timeout_min=1))
+
+    clock.advance(60)
+    running.service.expire()
+    await settled(running)
+
+    ended = await running.service.find_room(account, room.sid)
+    assert ended
+    assert ended.status is RoomStatus.COMPLETED
+    assert [row.reason for row in await rows(running, events)] == [None, "unused-timeout"]
+
+
+async def test_a_stay_ends_with_53216_when_the_room_says_so(running: RunningRooms, clock: ManualClock) -> None:
+    ann = running.client("ann")
+    await ann.join("lobby")
+
+    clock.advance(14_400)
+    running.service.expire()
+
+    assert ann.failures == [53216]
+
+
+async def test_after_a_restart_a_rest_room_goes_on_and_an_ad_hoc_room_has_failed(tmp_path: Path) -> None:
+    async with running_rooms(tmp_path) as running:
+        account = running.credentials.account_sid
+        made = await running.service.create_room(account, "lobby", RoomSettings())
+        await running.client("ann").join("lobby", microphone())
+        ad_hoc = await running.client("bob").join("hall", microphone())
+
+    async with running_rooms(tmp_path) as running:
+        await settled(running)
+        kept = await running.service.find_room(account, made.sid)
+        failed = await running.service.find_room(account, ad_hoc.room_sid)
+
+        assert kept
+        assert failed
+        assert (kept.status, failed.status) == (RoomStatus.IN_PROGRESS, RoomStatus.FAILED)
+        assert {row.status for row in await rows(running, participants)} == {"disconnected"}
+        by_room = [row for row in await rows(running, events) if row.room_sid == ad_hoc.room_sid]
+        assert [row.seq for row in sorted(by_room, key=lambda row: row.seq)] == list(range(6))
+        assert (by_room[-1].name, by_room[-1].params["RoomStatus"], by_room[-1].reason) == (
+            "room-ended",
+            "failed",
+            "failed",
+        )
+        assert (await running.client("ann").join("lobby")).room_sid == made.sid
+
+
+async def test_a_deadline_that_passed_while_the_service_was_down_fires_at_the_start(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with running_rooms(tmp_path, clock=clock) as running:
+        account = running.credentials.account_sid
+        made = await running.service.create_room(account, "lobby", RoomSettings(unused_timeout_min=1))
+    clock.advance(3600)
+
+    async with running_rooms(tmp_path, clock=clock) as running:
+        await settled(running)
+        room = await running.service.find_room(account, made.sid)
+
+    assert room
+    assert room.status is RoomStatus.COMPLETED
+
+
+async def test_old_rooms_are_forgotten_with_all_that_was_in_them(running: RunningRooms, clock: ManualClock) -> None:
+    ann = running.client("ann")
+    await ann.join("lobby", microphone())
+    running.service.leave(ann.here)
+
+    clock.advance(31 * 86_400)
+    running.service.expire()
+    await settled(running)
+
+    for table in (rooms, participants, tracks, events):
+        assert await rows(running, table) == []
