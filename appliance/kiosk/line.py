@@ -19,7 +19,9 @@ Pattern = Literal[
 CONNECTED = frozenset({Phase.IN_ROOM, Phase.RECONNECTING})
 """In a room: where a cut is possible."""
 
-WEAK_LINK_BELOW = 2  # bars of 4
+BARS = (0, 1, 2, 2, 3, 4)
+"""Bars of the link by network quality level, 0 to 5."""
+WEAK_LINK_BELOW = 2  # bars
 
 MUTED_PILL = Pill("mic-off", "mic.muted", "muted")
 NO_MICROPHONE_PILL = Pill("mic-off", "mic.absent", "attention")
@@ -135,7 +137,13 @@ def _right_pill(state: KioskState) -> Pill | None:
     """Being recorded goes before a weak link, which the bars show as well."""
     if state.room is not None and state.room.recording:
         return RECORDED_PILL
-    return WEAK_LINK_PILL if state.quality is not None and state.quality < WEAK_LINK_BELOW else None
+    shown = bars(state.quality)
+    return WEAK_LINK_PILL if shown is not None and shown < WEAK_LINK_BELOW else None
+
+
+def bars(level: int | None) -> int | None:
+    """Return how many of four bars stand for a network quality level; None while it is unknown."""
+    return None if level is None else BARS[min(5, max(0, level))]
 
 
 def _sentence(state: KioskState) -> str:

@@ -28,7 +28,7 @@ from appliance.devices.screens.base import (
     UpdatingScene,
     Wall,
 )
-from appliance.kiosk.line import line
+from appliance.kiosk.line import bars, line
 from appliance.kiosk.state import CameraState, KioskState, MicrophoneState, Phase
 from appliance.kiosk.tiles import SELF_LARGE, TOUCH_SELF_LARGE, layout
 from appliance.kiosk.words import Words, duration
@@ -191,7 +191,7 @@ def _date_and_time(now: datetime, words: Words) -> str:
 
 def _joining(state: KioskState, now: datetime, words: Words, light: LineOfLight, wall: Wall) -> JoiningScene:
     if state.next is not None and state.next.action == "retry":
-        label = words("join.retry", n=_seconds_to(state.next.at, now))
+        label = words("join.full" if state.reason == "room_full" else "join.retry", n=_seconds_to(state.next.at, now))
     else:
         label = words("join.slow" if _elapsed(state, now) >= SLOW_AFTER_S else "join.label")
     return JoiningScene(
@@ -213,7 +213,7 @@ def _room_bar(state: KioskState, now: datetime, words: Words) -> Bar:
         left=room,
         left_tone="paper",
         people=1 + len(state.people),
-        quality=state.quality,
+        quality=bars(state.quality),
         time=words.clock(now.time()),
     )
 
