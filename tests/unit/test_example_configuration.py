@@ -13,7 +13,6 @@ from appliance.rooms.settings import RoomsSettings
 from appliance.settings import load_settings
 
 FOLDER = Path(__file__).parents[2] / "provisioning" / "config"
-WITHOUT_DEFAULT = re.compile(r"^#(?=\w+ = )", re.M)
 FILES = [("kiosk.toml", KioskSettings), ("rooms.toml", RoomsSettings)]
 
 
@@ -55,10 +54,14 @@ def test_the_file_names_every_key_and_no_other(name: str, settings: type[Any]) -
 def test_what_stands_behind_the_hash_is_the_default(name: str, settings: type[Any], tmp_path: Path) -> None:
     text = (FOLDER / name).read_text()
     shipped = load_settings(settings, [FOLDER / name])
-    # Keys without a default show an example, which may need another key or file: leave those out.
-    optional = {key.rpartition(".")[2] for key in keys_of(settings) if _value(shipped, key) is None}
-    spoken = WITHOUT_DEFAULT.sub("", text)
-    spoken = "\n".join(line for line in spoken.splitlines() if line.split(" = ")[0] not in optional)
+    # Keys without a default show an example, which may need another key or file: those stay comments.
+    optional = {key for key in keys_of(settings) if _value(shipped, key) is None}
+    table, spoken = "", ""
+    for line in text.splitlines():
+        if heading := re.match(r"\[([\w.]+)\]", line):
+            table = heading[1] + "."
+        key = re.match(r"#(\w+) = ", line)
+        spoken += (line[1:] if key and table + key[1] not in optional else line) + "\n"
     path = tmp_path / name
     path.write_text(spoken)
 
