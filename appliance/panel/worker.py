@@ -77,7 +77,16 @@ class PanelWorker(ThreadWorker):  # type: ignore[misc]
         self.poller.register(client, selectors.EVENT_READ, partial(self.on_pending_socket_readable, connection))
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        close_streams: Callable[[], None] = self.app.close_streams
-        # On a thread: a signal handler may have interrupted whoever holds the lock.
-        threading.Thread(target=close_streams, name="close-streams", daemon=True).start()
+        self._close_streams()
         super().handle_exit(sig, frame)
+
+    def is_parent_alive(self) -> bool:
+        alive: bool = super().is_parent_alive()
+        if not alive:
+            self._close_streams()  # else an orphan would live on for as long as somebody watches
+        return alive
+
+    def _close_streams(self) -> None:
+        # On a thread: a signal handler may have interrupted whoever holds the lock.
+        close_streams: Callable[[], None] = self.app.close_streams
+        threading.Thread(target=close_streams, name="close-streams", daemon=True).start()

@@ -159,3 +159,19 @@ def test_an_address_that_cannot_be_used_is_explained(tmp_path: Path, bind: str, 
     assert done.returncode == 1
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_killed_panel_leaves_nobody_behind_on_its_port(panel: Program) -> None:
+    address = urlsplit(panel.ready["url"])
+    with closing(Stream(panel)) as stream:
+        stream.next()
+        panel.kill()
+
+        def refused() -> bool:
+            try:
+                with socket.create_connection((address.hostname, address.port), timeout=1):
+                    return False
+            except ConnectionRefusedError:
+                return True
+
+        wait_for("the worker has ended too", refused)

@@ -17,6 +17,10 @@
     constructor(kind, mediaStreamTrack) {
       super();
       Object.assign(this, { kind, mediaStreamTrack, isEnabled: true, isStopped: false, isSwitchedOff: false });
+      mediaStreamTrack.addEventListener("ended", () => {
+        this.isStopped = true;
+        this.emit("stopped", this);
+      });
     }
     attach(element) {
       element.srcObject = new MediaStream([this.mediaStreamTrack]);
