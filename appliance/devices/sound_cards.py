@@ -35,10 +35,12 @@ class Candidate:
     reason: str
 
 
-def sound_cards(root: Path = PROC_ASOUND) -> list[SoundCard]:
+def sound_cards(root: Path | None = None) -> list[SoundCard]:
     """Return the cards in the kernel's order; none where there is no sound in the kernel."""
     cards = []
-    for folder in sorted(root.glob("card[0-9]*"), key=lambda path: int(path.name.removeprefix("card"))):
+    for folder in sorted(
+        (root or PROC_ASOUND).glob("card[0-9]*"), key=lambda path: int(path.name.removeprefix("card"))
+    ):
         try:
             card_id = (folder / "id").read_text().strip()
         except OSError:

@@ -85,6 +85,7 @@ class SoundThread:
         lost: Callable[[Part, DeviceError], None],
         flowing: Callable[[], None],
         ended: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take what is called on this thread.
 
@@ -107,6 +108,7 @@ class SoundThread:
         self.speaker: OpenDevice[Speaker] | None = None
         self._encoder, self._echo = encoder, echo
         self._controls = controls
+        self._now = clock
         self._outgoing, self._delivering, self._lost = outgoing, delivering, lost
         self._flowing, self._ended = flowing, ended
         self._limiter = Limiter()
@@ -144,7 +146,7 @@ class SoundThread:
 
     def _run(self) -> None:
         self._become_real_time()
-        self._clock = time.monotonic()
+        self._clock = self._now()
         try:
             while not self._stopping:
                 self._turn()
@@ -159,7 +161,7 @@ class SoundThread:
         if self._left_behind.is_set():
             return
         if self.microphone is not None:
-            self.lateness.woke(time.monotonic())
+            self.lateness.woke(self._now())
         for _ in range(self._periods_to_play()):
             self._play()
             if self._left_behind.is_set():
@@ -169,7 +171,7 @@ class SoundThread:
         elif self._delivered_once:
             self._send_silence()
         if self.microphone is not None:
-            self.lateness.ready(time.monotonic())
+            self.lateness.ready(self._now())
         elif self.speaker is None:
             self._wait_for_clock()
         self.turns += 1
@@ -180,7 +182,7 @@ class SoundThread:
         while self.offered_microphones:
             self.microphone = self.offered_microphones.popleft()
             self._overruns = self.microphone.device.overruns
-            self._captured, self._captured_since = 0, time.monotonic()
+            self._captured, self._captured_since = 0, self._now()
             self.lateness.gap()
         while self.offered_speakers:
             self.speaker = self.offered_speakers.popleft()
@@ -214,7 +216,7 @@ class SoundThread:
 
     def _mistrust_haste(self, microphone: Microphone) -> None:
         self._captured += 1
-        if self._captured - (time.monotonic() - self._captured_since) / PERIOD_S > AHEAD_PERIODS:
+        if self._captured - (self._now() - self._captured_since) / PERIOD_S > AHEAD_PERIODS:
             raise DeviceLost(f"{microphone.name} runs faster than time")
 
     def _send(self, pcm: bytes) -> None:
@@ -267,14 +269,14 @@ class SoundThread:
         if self._echo is not None:
             self._echo.played(pcm)
         if self.microphone is None:
-            self.lateness.ready(time.monotonic())
+            self.lateness.ready(self._now())
         self.waiting_for = "speaker"
         try:
             opened.device.write(pcm)
         except DeviceError as error:
             self._drop_speaker(error)
         if self.microphone is None:
-            self.lateness.woke(time.monotonic())
+            self.lateness.woke(self._now())
 
     def _cue_period(self) -> Samples | None:
         """Return the next 20 ms of the cue that sounds; one after the other, never two at once."""
@@ -321,8 +323,8 @@ class SoundThread:
     def _wait_for_clock(self) -> None:
         """Without any card the turns go on, so that voices keep their place."""
         self.waiting_for = None
-        self._clock = max(self._clock + PERIOD_S, time.monotonic() - PERIOD_S)
-        time.sleep(max(0.0, self._clock - time.monotonic()))
+        self._clock = max(self._clock + PERIOD_S, self._now() - PERIOD_S)
+        time.sleep(max(0.0, self._clock - self._now()))
 
     def _become_real_time(self) -> None:
         global _announced_refusal

@@ -1,6 +1,7 @@
-"""Commands that start the capture worker without a Pi: on a stand-in for picamera2, or on the real one in a Debian root.
+"""Commands that start the capture worker without a Pi: on a stand-in for picamera2, or on the real one.
 
-The second needs the virtual-pi benches beside the project; a user's clone has none, and its tests skip and say so.
+The second needs the Debian root of the virtual-pi benches beside the project; a user's clone has none, and its tests
+skip and say so.
 """
 
 import os

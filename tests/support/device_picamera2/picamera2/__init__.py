@@ -4,6 +4,8 @@ Its event thread ends on any exception, as the real one's does. Its H.264 is rea
 the real one's faults: `force_key_frame` raises in the event thread, and `bitrate` is read when it starts.
 """
 
+# mypy: ignore-errors
+
 import os
 import threading
 import time

@@ -1,5 +1,7 @@
 """The stand-in's LibavH264Encoder, under the name that a Pi 5 gives it."""
 
+# mypy: ignore-errors
+
 import collections
 import threading
 from fractions import Fraction
