@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 REPORT_INTERVAL_S = 1.0
 _MOST_STREAMS = 200
+_MOST_CREDENTIALS = 8
 _QUEUED_BEFORE_ADDRESS = 32
 
 
@@ -101,6 +102,10 @@ class Connection:
         self._ufrag, password = self._port.new_credentials(self)
         # The old ones stay valid: aiortc goes on with them after a restart (media-engine.md 4.1).
         self._passwords[self._ufrag] = password
+        if len(self._passwords) > _MOST_CREDENTIALS:
+            oldest = next(iter(self._passwords))
+            del self._passwords[oldest]
+            self._port.forget_credentials(oldest)
 
     def password_of(self, ufrag: str) -> str | None:
         """Return the password that belongs to one of our user fragments."""

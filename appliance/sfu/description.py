@@ -17,6 +17,8 @@ EXTENSIONS = (MID, AUDIO_LEVEL, ABSOLUTE_SEND_TIME, TRANSPORT_CC)
 
 FEEDBACK = ("nack", "nack pli", "ccm fir", "transport-cc", "goog-remb")
 
+CLOCK_RATES = {"opus": 48_000, "VP8": 90_000, "H264": 90_000}
+
 MAX_MESSAGE_SIZE = 262144
 SCTP_PORT = 5000
 _LARGEST_DESCRIPTION = 400_000
@@ -157,7 +159,7 @@ def _fingerprints(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
 def _read_section(lines: Sequence[str]) -> RemoteSection:
     kind, port, protocol, formats = lines[0][2:].split(" ", 3)
     mid = next(_values(lines, "mid"), None)
-    if not mid or " " in mid or len(mid) > 16:
+    if not mid or " " in mid or len(mid) > 16 or not mid.isascii():  # it has to fit RFC 8285's one-byte form
         raise ValueError(f"{kind} section has no usable mid")
     rejected = port == "0" and "a=bundle-only" not in lines
     if kind == "application":
@@ -165,8 +167,8 @@ def _read_section(lines: Sequence[str]) -> RemoteSection:
             mid=mid,
             kind=kind,
             rejected=rejected,
-            sctp_port=int(next(_values(lines, "sctp-port"), SCTP_PORT)),
-            max_message_size=int(next(_values(lines, "max-message-size"), 65536)),
+            sctp_port=_within(int(next(_values(lines, "sctp-port"), SCTP_PORT)), 1, 0xFFFF),
+            max_message_size=_within(int(next(_values(lines, "max-message-size"), 65536)), 0, 1 << 62),
             formats=formats,
             protocol=protocol,
         )
@@ -188,6 +190,12 @@ def _read_section(lines: Sequence[str]) -> RemoteSection:
     )
 
 
+def _within(number: int, least: int, most: int) -> int:
+    if not least <= number <= most:
+        raise ValueError(f"{number} is not within {least} and {most}")
+    return number
+
+
 def _read_extensions(lines: Sequence[str]) -> Iterator[tuple[str, int]]:
     for value in _values(lines, "extmap"):
         number, uri, *_ = value.split()
@@ -203,13 +211,13 @@ def _read_codecs(lines: Sequence[str], formats: Sequence[str]) -> Iterator[Codec
     resends = {
         parameters.get(number, "").removeprefix("apt=").partition(";")[0]: int(number)
         for number in formats
-        if maps.get(number, "").lower().startswith("rtx/")
+        if maps.get(number, "").lower().startswith("rtx/") and 0 <= int(number) <= 127
     }
     wildcard = [value for number, value in _numbered(_values(lines, "rtcp-fb")) if number == "*"]
     for number in formats:
         name, clock_rate, *rest = maps.get(number, "/").split("/")
         forwarded = _forwarded_name(name, parameters.get(number, ""))
-        if forwarded is None or not 0 <= int(number) <= 127:
+        if forwarded is None or int(clock_rate) != CLOCK_RATES[forwarded] or not 0 <= int(number) <= 127:
             continue
         offered = wildcard + [value for which, value in _numbered(_values(lines, "rtcp-fb")) if which == number]
         yield Codec(

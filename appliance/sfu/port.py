@@ -112,6 +112,10 @@ class MediaPort:
         self._connections[ufrag] = connection
         return ufrag, secrets.token_hex(12)
 
+    def forget_credentials(self, ufrag: str) -> None:
+        """Answer no check under this user fragment any more."""
+        self._connections.pop(ufrag, None)
+
     def other_datagram(self, data: bytes, address: Address, sock: socket.socket) -> None:
         """Take a STUN check or a DTLS record (RFC 7983, 7); all else is dropped."""
         if not data:

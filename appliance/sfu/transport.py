@@ -162,6 +162,9 @@ class SecureTransport:
 
     def _dtls_changed(self) -> None:
         if self._dtls.state in ("closed", "failed"):
+            if self._sctp is not None:
+                # Else what is sent to its channels fails on a task that nobody waits for.
+                self._associating = asyncio.create_task(self._sctp.stop(), name="sfu sctp stop")
             self._end("DTLS closed by the client")
 
     def _end(self, reason: str) -> None:

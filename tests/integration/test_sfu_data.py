@@ -1,5 +1,10 @@
 """Data tracks through the engine: aiortc clients on loopback."""
 
+import asyncio
+import logging
+
+import pytest
+
 from appliance.media_engine import Connected, TrackFlowing, TrackKind
 from tests.support.sfu_clients import SfuClient, Tone, eventually, sfu_room
 
@@ -60,3 +65,21 @@ async def test_unsubscribing_closes_the_channel_and_subscribing_again_opens_anot
 
         await eventually(lambda: bob.messages_of(chat) == ["again"], "the message at bob")
         assert bob.channels[bob.subscriptions[chat].id or ""].maxPacketLifeTime == 500
+
+
+async def test_a_client_that_hangs_up_without_a_word_disturbs_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    async with sfu_room("alice", "bob", "carol") as (alice, bob, carol):
+        chat = alice.add_data()
+        for client in (alice, bob, carol):
+            await client.join(receive=frozenset() if client is alice else frozenset({chat}))
+        await eventually(lambda: chat in bob.subscriptions and chat in carol.subscriptions, "both subscribed")
+        alice.channel_of(chat).send("first")
+        await eventually(lambda: bob.messages_of(chat) == carol.messages_of(chat) == ["first"], "the first message")
+
+        await bob.pc.close()
+        for number in range(20):
+            alice.channel_of(chat).send(f"{number}")
+            await asyncio.sleep(0.01)
+
+        await eventually(lambda: carol.messages_of(chat)[-1] == "19", "the last message at carol")
+        assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
