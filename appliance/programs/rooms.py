@@ -24,7 +24,7 @@ from appliance.rooms import certificates, credentials
 from appliance.rooms.callbacks import HttpSink
 from appliance.rooms.credentials import Credentials
 from appliance.rooms.guests import GuestPage, GuestSettings
-from appliance.rooms.ice import IceServers
+from appliance.rooms.ice import TurnServer
 from appliance.rooms.mqtt_events import MqttSink, node_id, service_status
 from appliance.rooms.outbox import Outbox, Sink
 from appliance.rooms.parameters import CreationPolicy
@@ -161,6 +161,7 @@ def _store_url(settings: RoomsSettings, options: RoomsOptions) -> str:
 
 
 def _service_settings(settings: RoomsSettings) -> ServiceSettings:
+    secret = _read_secret("media.turn_secret_file", settings.media.turn_secret_file)
     return ServiceSettings(
         ad_hoc_rooms=settings.rooms.ad_hoc_rooms,
         ad_hoc_settings=settings.rooms.ad_hoc_settings(),
@@ -169,11 +170,8 @@ def _service_settings(settings: RoomsSettings) -> ServiceSettings:
         session_timeout_s=settings.signaling.session_timeout_s,
         token_leeway_s=settings.tokens.leeway_s,
         retention_days=settings.store.retention_days,
-        ice=IceServers(
-            fixed=settings.media.servers(),
-            turn_urls=settings.media.turn_urls,
-            turn_secret=_read_secret("media.turn_secret_file", settings.media.turn_secret_file),
-        ),
+        ice_servers=settings.media.servers(),
+        turn=TurnServer(urls=settings.media.turn_urls, secret=secret) if secret else None,
         events_over_mqtt=settings.mqtt.url is not None,
     )
 

@@ -38,7 +38,7 @@ from appliance.rooms.conversation import (
 from appliance.rooms.credentials import Credentials
 from appliance.rooms.deadlines import room_deadline, stays_over
 from appliance.rooms.events import EndReason, LeaveReason
-from appliance.rooms.ice import IceServers
+from appliance.rooms.ice import TurnServer
 from appliance.rooms.registry import Attachment, RoomEntry, Stay
 from appliance.rooms.room import ParticipantStatus, Room, RoomSettings, RoomStatus, create_room
 from appliance.rooms.room_names import check_room_name, check_scope
@@ -77,7 +77,8 @@ class ServiceSettings:
     session_timeout_s: float = 30.0
     token_leeway_s: float = 60.0
     retention_days: int = 30
-    ice: IceServers = field(default_factory=IceServers)
+    ice_servers: tuple[IceServer, ...] = ()
+    turn: TurnServer | None = None
     events_over_mqtt: bool = False
 
 
@@ -123,7 +124,9 @@ class RoomsService:
             RoomError: 20101-20107, 53200-53202: the token (tokens.md 4).
         """
         verified = self.verify_token(token)
-        return self.settings.ice.for_client(verified.identity, self._clock.now().timestamp())
+        turn = self.settings.turn
+        now = self._clock.now().timestamp()
+        return (*self.settings.ice_servers, *([turn.for_client(verified.identity, now)] if turn else []))
 
     async def admit(self, request: JoinRequest, tell: Tell) -> Attachment:
         """Answer `connect`: take a participant in, creating an ad-hoc room where none has the name.

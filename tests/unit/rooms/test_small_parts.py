@@ -18,7 +18,7 @@ from appliance.rooms.authentication import FailureCount, read_basic
 from appliance.rooms.credentials import FILE_NAME, Credentials, load, load_or_make
 from appliance.rooms.deadlines import room_deadline, stays_over
 from appliance.rooms.events import EndReason, LeaveReason
-from appliance.rooms.ice import IceServers
+from appliance.rooms.ice import TurnServer
 from appliance.rooms.invitations import Invitation, read_invitation, write_invitation
 from appliance.rooms.problems import RestError
 from appliance.rooms.room import Participant, Room, RoomSettings, create_room
@@ -263,7 +263,7 @@ def test_twenty_failures_in_a_minute_are_too_many_of_one_address() -> None:
 
 
 def test_turn_credentials_are_those_of_coturn() -> None:
-    (server,) = IceServers(turn_urls=("turn:t.example",), turn_secret="s").for_client("ann", now=1000)
+    server = TurnServer(urls=("turn:t.example",), secret="s").for_client("ann", now=1000)
 
     digest = hmac.new(b"s", b"87400:ann", hashlib.sha1).digest()
     assert (server.username, server.credential) == ("87400:ann", base64.b64encode(digest).decode())
