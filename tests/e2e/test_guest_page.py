@@ -135,6 +135,26 @@ def test_joining_sends_invitation_and_name_and_connects_without_telemetry(
     ]
 
 
+def test_who_joins_while_the_browser_still_asks_is_let_in_and_seen_as_soon_as_it_may(
+    visit: Callable[..., Guest],
+) -> None:
+    slow = """
+const ask_first = navigator.mediaDevices.getUserMedia;
+navigator.mediaDevices.getUserMedia = async (wanted) => {
+  await new Promise((allowed) => (window.allow = allowed));
+  return ask_first(wanted);
+};"""
+    guest = visit(prepare=slow)
+    guest.join()
+    assert guest.page.evaluate("fake.connects[0].tracks") == []
+    expect(guest.page.locator("#line-call .half.live")).to_have_count(0)
+
+    guest.page.evaluate("allow()")
+
+    wait_for("both are published", lambda: guest.page.evaluate("[...fake.published].sort()") == ["audio", "video"])
+    expect(guest.page.locator("#line-call .half.live")).to_have_count(1)
+
+
 def test_without_a_name_nobody_is_asked(visit: Callable[..., Guest], service: GuestServer) -> None:
     guest = visit()
     guest.page.get_by_role("button", name="Join Harbour").click()

@@ -10,6 +10,7 @@ import { Stage } from "./stage.js";
 import { elapsed, plural, speak, t } from "./words.js";
 
 const COMPLAINT_MS = 8000;
+const IMPATIENT_MS = 2000;
 const RETRY_S = { room_full: 30, unreachable: 10, busy: 15 };
 const video = window.Twilio?.Video;
 const visit = invitationOf(location);
@@ -125,6 +126,7 @@ setInterval(() => {
 // --- before
 
 let asking = false;
+let opening = Promise.resolve();
 
 async function prepare() {
   clearTimeout(retry);
@@ -132,10 +134,16 @@ async function prepare() {
   turn("before");
   asking = true;
   draw();
+  opening = open().then(() => {
+    asking = false;
+    draw();
+  });
+  await opening;
+}
+
+async function open() {
   if (wanted.camera && wanted.mic) await devices.openBoth();
   else for (const which of ["camera", "mic"]) if (wanted[which]) await devices.open(which);
-  asking = false;
-  draw();
 }
 
 for (const which of ["camera", "mic"]) {
@@ -178,17 +186,30 @@ async function join() {
   link = "part";
   draw();
   try {
-    const { token, room } = await askForToken(visit, name);
+    const [{ token, room }] = await Promise.all([askForToken(visit, name), devicesOrImpatience()]);
+    const tracks = [devices.tracks.mic, devices.tracks.camera].filter(Boolean);
     const connected = await video.connect(token, {
       name: room ?? visit.name,
-      tracks: [devices.tracks.mic, devices.tracks.camera].filter(Boolean),
+      tracks,
       wsServer: signalingUrl(location, visit.prefix),
       insights: false,
       dominantSpeaker: true,
     });
     begin(connected);
+    publishLate(tracks);
   } catch (error) {
     await refuse(refusalOfError(error));
+  }
+}
+
+// Whoever presses Join while the browser still asks for the devices is let in; they follow when they are open.
+const devicesOrImpatience = () => Promise.race([opening, new Promise((done) => setTimeout(done, IMPATIENT_MS))]);
+
+async function publishLate(published) {
+  const visited = session;
+  await opening;
+  for (const track of Object.values(devices.tracks)) {
+    if (track && !published.includes(track) && session === visited) await session?.publish(track);
   }
 }
 
