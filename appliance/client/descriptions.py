@@ -5,7 +5,8 @@ mid and msid (signaling.md 3.2), ice-lite and ufrag (4.6).
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 _DIRECTIONS = frozenset({"sendrecv", "sendonly", "recvonly", "inactive"})
 
@@ -14,7 +15,8 @@ _DIRECTIONS = frozenset({"sendrecv", "sendonly", "recvonly", "inactive"})
 class Section:
     """One m-section of a description.
 
-    `track_id` is the last token of the section-level `a=msid` (signaling.md 3.2), None without one.
+    `track_id` is the last token of the section-level `a=msid` (signaling.md 3.2), None without one. `repairs` maps
+    SSRCs of retransmissions to those that they repair (`a=ssrc-group:FID`, RFC 5576, 4.2).
     """
 
     kind: str
@@ -22,6 +24,8 @@ class Section:
     direction: str
     track_id: str | None
     codecs: tuple[str, ...]
+    ssrcs: tuple[int, ...] = ()
+    repairs: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def sends(self) -> bool:
@@ -39,6 +43,8 @@ def _section(lines: list[str]) -> Section:
     kind, _, numbers = lines[0].partition(" ")
     mid, direction, track_id = "", "sendrecv", None  # sendrecv where nothing is said: RFC 8866, 6.7
     names: dict[str, str] = {}
+    ssrcs: dict[int, None] = {}
+    repairs: dict[int, int] = {}
     for line in lines[1:]:
         name, _, value = line.removeprefix("a=").partition(":")
         if name == "mid":
@@ -48,10 +54,22 @@ def _section(lines: list[str]) -> Section:
         elif name == "rtpmap":
             number, _, codec = value.partition(" ")
             names[number] = codec.partition("/")[0].upper()
+        elif name == "ssrc" and (found := re.match(r"\d+", value)):
+            ssrcs[int(found.group())] = None
+        elif name == "ssrc-group" and (pair := re.fullmatch(r"FID (\d+) (\d+)\s*", value)):
+            repairs[int(pair.group(2))] = int(pair.group(1))
         elif name in _DIRECTIONS and not value:
             direction = name
     codecs = tuple(names[number] for number in numbers.split()[2:] if number in names)
-    return Section(kind=kind, mid=mid, direction=direction, track_id=track_id, codecs=codecs)
+    return Section(
+        kind=kind,
+        mid=mid,
+        direction=direction,
+        track_id=track_id,
+        codecs=codecs,
+        ssrcs=tuple(ssrcs),
+        repairs=repairs,
+    )
 
 
 def is_ice_lite(sdp: str) -> bool:

@@ -3,6 +3,7 @@
 What is touched, why, and for how long it has been so (media-engine.md 5, 8; kiosk-processes.md 4):
 
     receiver's decoder queue, jitter buffer   packets and frames are taken before aiortc decodes them
+    DTLS transport's router, receiver's rtx   streams of a section that aiortc started too early still arrive
     receiver's codecs, _send_rtcp_pli/_nack   to know what came, and to ask for a key frame or once more for packets
     sender's _handle_rtcp_packet, _ssrc       PLI, FIR and REMB reach a camera that encodes by itself
     sender's _track_id, _stream_id            `a=msid` names the track as signaling does
@@ -16,12 +17,13 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import aioice
-from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
+from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
+from aiortc.rtcdtlstransport import RtpRouter
 from aiortc.rtcicetransport import RTCIceGatherer
 from aiortc.rtp import (
     RTCP_PSFB_APP,
@@ -42,6 +44,7 @@ logger = logging.getLogger(__name__)
 _DECODER_QUEUE = "_RTCRtpReceiver__decoder_queue"
 _JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
 _RECEIVER_CODECS = "_RTCRtpReceiver__codecs"
+_REPAIR_SSRCS = "_RTCRtpReceiver__rtx_ssrc"
 
 SOCKET_BUFFER_BYTES = 1 << 20
 """An event loop that is late by 100 ms must not lose packets and begin to ask for them (kiosk-processes.md 4)."""
@@ -63,7 +66,9 @@ def _check_insides() -> None:
         if not hasattr(kind, name)
     ]
     for kind, attributes in {
-        RTCRtpReceiver: (_DECODER_QUEUE, _JITTER_BUFFER, _RECEIVER_CODECS),
+        RTCRtpReceiver: (_DECODER_QUEUE, _JITTER_BUFFER, _RECEIVER_CODECS, _REPAIR_SSRCS),
+        RTCDtlsTransport: ("_rtp_router",),
+        RtpRouter: ("ssrc_table",),
         RTCRtpSender: ("_ssrc", "_stream_id"),
         RTCRtpTransceiver: ("_offerDirection",),
         RTCIceGatherer: ("_connection",),
@@ -101,9 +106,8 @@ class IncomingMedia:
         deliver: takes what arrives; nothing is kept while it is None.
     """
 
-    def __init__(self, receiver: RTCRtpReceiver, kind: TrackKind, mid: str) -> None:
+    def __init__(self, receiver: RTCRtpReceiver, kind: TrackKind) -> None:
         self.kind = kind
-        self.mid = mid
         self.deliver: Delivery | None = None
         self._receiver: Any = receiver
         self._codec = ""
@@ -112,6 +116,16 @@ class IncomingMedia:
         setattr(receiver, _JITTER_BUFFER, self)  # we stand in for it: `add` below
         self._voice = VoiceOrder(lambda payload, timestamp: self._hand_over(payload, timestamp, False))
         self._frames = FrameOrder(self._hand_over)
+
+    def route(self, ssrcs: Sequence[int], repairs: Mapping[int, int]) -> None:
+        """Let these streams reach the receiver; `repairs` maps SSRCs of retransmissions to those they repair.
+
+        aiortc reads them once, when it starts the receiver, which may happen while a description is half applied: then
+        it finds those of the one before, or none.
+        """
+        table = self._receiver.transport._rtp_router.ssrc_table
+        table.update(dict.fromkeys(ssrcs, self._receiver))
+        getattr(self._receiver, _REPAIR_SSRCS).update(repairs)
 
     def add(self, packet: RtpPacket) -> tuple[bool, None]:
         """Stand in for aiortc's JitterBuffer: never wants a PLI by itself, never has a frame for the decoder."""

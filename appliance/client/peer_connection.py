@@ -25,6 +25,7 @@ from aiortc import (
     RTCIceServer,
     RTCIceTransportPolicy,
     RTCPeerConnection,
+    RTCRtpReceiver,
     RTCRtpSender,
     RTCRtpTransceiver,
     RTCSessionDescription,
@@ -133,7 +134,7 @@ class PeerConnection:
         self._tracks: tuple[LocalTrack, ...] = ()
         self._sending: list[_Sending] = []
         self._channels: dict[str, RTCDataChannel] = {}
-        self._incoming: dict[str, IncomingMedia] = {}
+        self._incoming: dict[RTCRtpReceiver, IncomingMedia] = {}
         self._has_offered = False
         self._needs_offer = False
         self._candidates_told = False
@@ -268,6 +269,7 @@ class PeerConnection:
         self._refuse_lost_codecs(description.sdp)
         try:
             await self._stack.setLocalDescription(offer)
+            await asyncio.sleep(0)  # what this started in the stack must not meet a half-applied answer
             await self._stack.setRemoteDescription(RTCSessionDescription(sdp=description.sdp, type="answer"))
         except _STACK_ERRORS as error:
             raise MediaClientRemoteDescFailedError(f"cannot apply the service's answer: {error}") from error
@@ -298,11 +300,15 @@ class PeerConnection:
             self._candidates_told = True
             self._tell_candidates(remote_sdp)
             self._deadline = asyncio.get_running_loop().call_later(CONNECT_DEADLINE_S, self._too_late)
-        media = {
-            section.track_id: self._incoming[section.mid]
-            for section in sections(remote_sdp)
-            if section.sends and section.track_id is not None and section.mid in self._incoming
+        incoming = {
+            transceiver.mid: self._incoming.get(transceiver.receiver) for transceiver in self._stack.getTransceivers()
         }
+        media = {}
+        for section in sections(remote_sdp):
+            arriving = incoming.get(section.mid)
+            if section.sends and section.track_id is not None and arriving is not None:
+                arriving.route(section.ssrcs, section.repairs)
+                media[section.track_id] = arriving
         if media != self.media:
             self.media = media
             self._listener.media_changed()
@@ -337,12 +343,14 @@ class PeerConnection:
             if isinstance(track, LocalMediaTrack) and track not in carried:
                 self._carry(track)
         for sending in self._sending:
-            sending.transceiver.direction = "inactive" if sending.track is None else "sendonly"
+            # Open for the other direction too, as the SDK's are: the service may send on any section of the kind.
+            sending.transceiver.direction = "recvonly" if sending.track is None else "sendrecv"
         if not self._has_offered:
             present = {transceiver.kind for transceiver in self._stack.getTransceivers()}
             for kind in MEDIA_KINDS:  # at least one section of each (signaling.md 4.2)
                 if kind.value not in present:
                     self._stack.addTransceiver(kind.value, direction="recvonly")
+        self._adopt_receivers()
         self._open_channels(
             [track for track in self._tracks if isinstance(track, LocalDataTrack) and track.id not in self._channels]
         )
@@ -356,7 +364,7 @@ class PeerConnection:
         sending = next((sending for sending in self._sending if sending.could_carry(track)), None)
         if sending is None:
             feed = Feed(track.kind)
-            transceiver = self._stack.addTransceiver(feed, direction="sendonly")
+            transceiver = self._stack.addTransceiver(feed, direction="sendrecv")
             h264 = track.kind is TrackKind.VIDEO and track.is_encoded
             if h264:
                 transceiver.setCodecPreferences(_h264_first())
@@ -404,16 +412,19 @@ class PeerConnection:
         stack = RTCPeerConnection(
             RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE, iceTransportPolicy=policy)
         )
-        stack.on("track", self._track_arrives)
+        stack.on("track", self._adopt_receivers)
         stack.on("datachannel", self._listener.channel_opened)
         stack.on("connectionstatechange", self._state_changed)
         return stack
 
-    def _track_arrives(self, track: Any) -> None:
+    def _adopt_receivers(self, _: object = None) -> None:
+        """Take over what receivers get, before they start: those of our own sections as soon as these are made, since
+        aiortc may start them before its "track" event; those of the service's at that event.
+        """
         for transceiver in self._stack.getTransceivers():
-            if transceiver.receiver.track is track and transceiver.mid is not None:
+            if transceiver.receiver not in self._incoming:
                 kind = TrackKind(transceiver.kind)
-                self._incoming[transceiver.mid] = IncomingMedia(transceiver.receiver, kind, transceiver.mid)
+                self._incoming[transceiver.receiver] = IncomingMedia(transceiver.receiver, kind)
 
     def _state_changed(self) -> None:
         if self._closed:
