@@ -25,6 +25,7 @@ from appliance.devices.screens.base import (
     SetupScene,
     StandbyScene,
     StartingScene,
+    TouchKey,
     UpdatingScene,
     Wall,
 )
@@ -78,7 +79,36 @@ def scene(state: KioskState, now: datetime, words: Words, wall: Wall | None = No
     made = _awake(state, now, words, wall)
     if rest is not None and state.phase is Phase.IDLE and not made.line.left_lit:
         made = _resting(made, state, now, words, rest)
-    return replace(made, shift=_shift(state, now))
+    return replace(made, shift=_shift(state, now), keys=_keys(state, words) if wall.touch else ())
+
+
+def _keys(state: KioskState, words: Words) -> tuple[TouchKey, ...]:
+    """Return the keys of a touch panel, in the order of the buttons: our picture, our sound, leaving."""
+    match state.phase:
+        case Phase.IDLE:
+            room = _default_room(state)
+            return (TouchKey("join", "join", words("key.join", room=room), 1, 2, "primary"),) if room else ()
+        case Phase.ERROR:
+            return (TouchKey("leave", "update", words("key.retry"), 1, 2, "primary"),)
+        case Phase.JOINING | Phase.IN_ROOM | Phase.RECONNECTING:
+            sees = state.camera is CameraState.LIVE
+            light = line(state)
+            hears = "mic.on" if light.cut is None else light.cut.word_key
+            leave = words("key.leave" if state.phase is Phase.IN_ROOM else "key.cancel")
+            camera = words("camera.on" if sees else "camera.off")
+            return (
+                TouchKey("camera", "camera" if sees else "camera-off", camera, 0),
+                TouchKey(
+                    "microphone",
+                    light.cut.icon if light.cut else "mic",
+                    words(hears),
+                    1,
+                    tone="muted" if light.cut and light.cut.tone == "muted" else "plain",
+                ),
+                TouchKey("leave", "leave", leave, 2),
+            )
+        case _:
+            return ()
 
 
 def next_change(state: KioskState, now: datetime) -> datetime:
@@ -125,6 +155,10 @@ def spoken(light: LineOfLight, words: Words) -> LineOfLight:
     return replace(light, cut=say(light.cut), left_pill=say(light.left_pill), right_pill=say(light.right_pill))
 
 
+def _default_room(state: KioskState) -> str:
+    return state.device.default_room or state.rules.default_room
+
+
 def _name(state: KioskState) -> str:
     return state.device.name
 
@@ -163,7 +197,7 @@ def _hint(state: KioskState, words: Words, key: str, **values: object) -> str:
 
 
 def _idle(state: KioskState, now: datetime, words: Words, light: LineOfLight) -> IdleScene:
-    room = state.device.default_room or state.rules.default_room
+    room = _default_room(state)
     guest = None
     if state.guest is not None:
         host, slash, path = state.guest.address.removeprefix("https://").partition("/")

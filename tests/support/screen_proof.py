@@ -5,6 +5,7 @@ python -m tests.support.screen_proof FOLDER [--size 1920x1080] [--only NAME]
 
 import argparse
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 from appliance.devices.screens.base import (
@@ -20,6 +21,7 @@ from appliance.devices.screens.base import (
     LineOfLight,
     Pill,
     ReconnectingScene,
+    Rect,
     RightHalf,
     RingingScene,
     Scene,
@@ -27,6 +29,7 @@ from appliance.devices.screens.base import (
     SetupScene,
     StandbyScene,
     StartingScene,
+    TouchKey,
     UpdatingScene,
     Wall,
 )
@@ -156,6 +159,34 @@ def scenes(wall: Wall) -> dict[str, Scene]:
     }  # fmt: skip
 
 
+def touch_scenes(wall: Wall) -> dict[str, Scene]:
+    """Return the scenes of a touch panel that a picture exists for, and some more."""
+    every = scenes(wall)
+    leave = TouchKey("leave", "leave", "Leave", 2)
+    camera = TouchKey("camera", "camera", "Camera on", 0)
+    muted = (camera, TouchKey("microphone", "mic-off", "Muted", 1, tone="muted"), leave)
+    keys = (camera, TouchKey("microphone", "mic", "Microphone on", 1), leave)
+    join = TouchKey("join", "join", "Join Harbour", 1, 2, "primary")
+    answer = (TouchKey("join", "join", "Join now", 0, 2, "primary"), TouchKey("leave", "leave", "Decline", 2))
+    own = SelfView(Rect(3, 15, 40, 22.5), SELF_SLOT)
+    joining, lost = every["wall-joining"], every["wall-reconnecting"]
+    assert isinstance(joining, JoiningScene)
+    assert isinstance(lost, ReconnectingScene)
+    return {
+        "touch-idle": replace(every["wall-idle"], keys=(join,)),
+        "touch-call": replace(every["wall-muted"], keys=muted),
+        "touch-ringing": replace(every["wall-ringing"], keys=answer),
+        "touch-call-5": replace(in_call(people(5, muted=(2,), speaking=1, dark=(4,)), wall), keys=keys),
+        "touch-joining": replace(joining, keys=keys, self_view=own),
+        "touch-reconnecting": replace(lost, keys=muted, self_view=own),
+        "touch-error": replace(every["wall-error"], keys=(TouchKey("leave", "update", "Retry now", 1, 2, "primary"),)),
+        "touch-starting": every["wall-starting"],
+        "touch-updating": every["wall-updating"],
+        "touch-setup": every["wall-setup"],
+        "touch-dim": every["wall-dim"],
+    }
+
+
 async def draw_all(folder: Path, size: tuple[int, int], only: str | None) -> None:
     """Show each scene on a virtual screen and keep its picture."""
     screen = VirtualScreen(rate_hz=30.0)
@@ -163,7 +194,8 @@ async def draw_all(folder: Path, size: tuple[int, int], only: str | None) -> Non
         screen.slot(SELF_SLOT)(frame_of(meeting_room()))
         for i in range(9):
             screen.slot(f"MT{i}")(frame_of(person(i)))
-        for name, scene in scenes(wall_of(*size)).items():
+        wall = wall_of(*size)
+        for name, scene in (touch_scenes(wall) if wall.touch else scenes(wall)).items():
             if only is None or only in name:
                 screen.show(scene)
                 picture = await screen.picture()

@@ -128,11 +128,27 @@ class Invitation:
     lines: tuple[str, ...] = ()
 
 
+KeyAction = Literal["camera", "microphone", "leave", "join"]
+
+
+@dataclass(frozen=True, slots=True)
+class TouchKey:
+    """A key of a touch panel. `column` 0..2 is where it begins, `columns` how wide it is; keys say what is."""
+
+    action: KeyAction
+    icon: str
+    label: str
+    column: int
+    columns: int = 1
+    tone: Literal["plain", "primary", "muted"] = "plain"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Any:
     line: LineOfLight
     name: str
     bar: Bar = Bar()
+    keys: tuple[TouchKey, ...] = ()  # only on a touch panel
     shift: int = 0  # 0..3: where on a square of half a u the whole picture stands, against burn-in
 
 
@@ -274,6 +290,9 @@ class Screen(Protocol):
         Raises:
             DeviceMissing: the library that draws is not installed, or knows no such driver.
         """
+
+    on_key: Callable[[KeyAction], None]
+    """Called on the drawing thread when somebody touches a key."""
 
     def show(self, scene: Scene) -> None:
         """Show this scene from the next frame on; any thread, returns at once, the newest wins."""

@@ -20,7 +20,7 @@ from PIL import Image
 
 from appliance.errors import DeviceError, DeviceLost, DeviceMissing
 
-from .base import Scene, ScreenHealth, Wall
+from .base import KeyAction, Scene, ScreenHealth, Wall
 from .look import wall_of
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BEAT_S = 1.0  # the thread shows that it lives so often at least
+TOUCH_BEAT_S = 0.05  # touches are looked for so often, since SDL tells of them only when asked
 STUCK_AFTER_S = 5.0  # nothing for so long: hanging (kiosk.md 7)
 RETRY_S = 2.0  # between looks for a display, so that one that appears shows within 5 s
 RESTARTS, RESTARTS_WITHIN_S = 5, 600.0
@@ -66,6 +67,7 @@ class DrawThread:
         self._beat, self._presented, self._restarts = 0.0, 0, 0
         self._state: str = "closed"
         self._missing: DeviceMissing | None = None
+        self.on_key: Callable[[KeyAction], None] = lambda _action: None
 
     @property
     def wall(self) -> Wall:
@@ -221,6 +223,7 @@ class DrawThread:
                 output.check_plug()
                 next_plug_check = now + RETRY_S
             again = output.pump() or again
+            self._tell_touches(output, stack)
             scene, frames, wanted = self._take(stack)
             due = stack.wants_frame_at(now) <= now
             if not (scene or frames or wanted or due or again):
@@ -240,6 +243,18 @@ class DrawThread:
             drawn_at, again = now, False
             self._settled.set()
 
+    def _tell_touches(self, output: "VideoOutput", stack: "Stack") -> None:
+        from .touch import key_at
+
+        touches, output.touches = output.touches, []
+        scene = self._scene
+        if scene is None or not self._wall.touch:
+            return
+        for x, y in touches:
+            action = key_at(scene, x / stack.scale.u, y / stack.scale.u, self._wall.width)
+            if action is not None:
+                self.on_key(action)
+
     def _wait(self, stack: "Stack", drawn_at: float, again: bool) -> bool:
         """Wait until there may be something to draw; return whether to stop."""
         seen = stack.slots()
@@ -247,7 +262,8 @@ class DrawThread:
             # Never more often than the rate: what arrives meanwhile is drawn with the next frame.
             self._changed.wait_for(lambda: self._stopping, max(0.0, drawn_at + self._period - time.monotonic()))
             now = time.monotonic()
-            quiet = min(BEAT_S, max(0.0, stack.wants_frame_at(now) - now))
+            beat = TOUCH_BEAT_S if self._wall.touch else BEAT_S
+            quiet = min(beat, max(0.0, stack.wants_frame_at(now) - now))
             if not again:
                 self._changed.wait_for(lambda: self._something_new(seen), quiet)
             return self._stopping

@@ -13,6 +13,7 @@ from typing import Any
 
 import sdl2
 from sdl2.surface import SDL_YUV_CONVERSION_BT601
+from sdl2.touch import SDL_TOUCH_MOUSEID
 
 from appliance.errors import DeviceLost, DeviceMissing
 
@@ -82,6 +83,7 @@ class VideoOutput:
         self._window: Any = None
         self._renderer: Any = None
         self.size: tuple[int, int] = (0, 0)
+        self.touches: list[tuple[float, float]] = []  # where the screen was touched since last looked at, px
         known = [name.lower() for name in drivers()]
         if driver is not None and driver.lower() not in known:
             raise DeviceMissing(f"screen: SDL2 has no driver {driver!r}, only {', '.join(known)}")
@@ -144,6 +146,10 @@ class VideoOutput:
         while sdl2.SDL_PollEvent(ctypes.byref(event)):
             if event.type == sdl2.SDL_RENDER_TARGETS_RESET or event.type == sdl2.SDL_RENDER_DEVICE_RESET:
                 raise DeviceLost("screen: the graphics device was reset")
+            if event.type == sdl2.SDL_FINGERDOWN:
+                self.touches.append((event.tfinger.x * self.size[0], event.tfinger.y * self.size[1]))
+            elif event.type == sdl2.SDL_MOUSEBUTTONDOWN and event.button.which != SDL_TOUCH_MOUSEID:
+                self.touches.append((event.button.x, event.button.y))
             if event.type != sdl2.SDL_WINDOWEVENT:
                 continue
             if event.window.event == sdl2.SDL_WINDOWEVENT_SIZE_CHANGED:
