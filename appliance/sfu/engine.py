@@ -10,6 +10,7 @@ from secrets import SystemRandom
 from time import monotonic
 from typing import Self
 
+from appliance.errors import room_error
 from appliance.media_engine import Listener, MediaEngine, PeerConnectionState, PublishedTrack, RoomMediaPolicy
 from appliance.sfu.connection import Connection, ConnectionEvents
 from appliance.sfu.peer import Peer
@@ -87,6 +88,8 @@ class EmbeddedEngine:
         peer_connections: Sequence[PeerConnectionState],
     ) -> Peer:
         """Take a participant in (see MediaEngine)."""
+        if self._is_closed:
+            raise room_error(53305)
         router = self._routers.setdefault(room_sid, Router())
         peer = Peer(participant_sid, router, policy, listener, self._connect, monotonic, self._left)
         self._peers[peer] = room_sid

@@ -143,10 +143,10 @@ class MediaPort:
         connection.checked(address, sock, nominated=request.nominates)
 
     def _learn(self, address: Address, connection: Connection) -> None:
-        mine = [known for known, owner in self.path.connections.items() if owner is connection]
-        for stale in mine[: max(0, len(mine) - _MOST_ADDRESSES + 1)]:
-            if stale != connection.address:
-                del self.path.connections[stale]
+        connections = self.path.connections
+        others = [a for a, owner in connections.items() if owner is connection and a != connection.address]
+        for stale in others[: max(0, len(others) + 2 - _MOST_ADDRESSES)]:
+            del connections[stale]
         self.path.connections[address] = connection
 
     def forget(self, connection: Connection) -> None:

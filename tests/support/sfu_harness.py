@@ -121,8 +121,8 @@ class Participant:
         )
         self._kept = (_session(Policy.SSRC_ANY_INBOUND, to_engine), _session(Policy.SSRC_ANY_OUTBOUND, from_engine))
         self.connection.sections.apply_offer(read_description(offer))
-        self.connection._fingerprints = ()  # no handshake
         self.connection._described(read_description(offer))
+        self.connection._fingerprints = ()  # no handshake
         self.connection.address, self.connection.sendto = self.address, harness.socket.sendto
         self.connection.srtp_receive, self.connection.srtp_send = (session._srtp[0] for session in self._kept)
         harness.port.path.connections[self.address] = self.connection
