@@ -15,12 +15,14 @@ HEALTH_EVERY_S = 2.0
 
 
 class Showing:
-    """Keeps one screen up to date.
+    """Keeps one screen up to date. Satisfies the surfaces' protocol, and is run with them.
 
     Args:
         zone: what people's clocks show; None is the system's.
         dim_after_s, standby_after_s: of idleness; 0 never.
     """
+
+    name = "screen"
 
     def __init__(
         self,

@@ -11,6 +11,8 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
+import av
+
 from appliance.client.local_tracks import LocalTrack
 from appliance.client.room import Room, RoomState
 from appliance.clock import Clock
@@ -62,6 +64,7 @@ class Devices:
 
     sound: Sound
     has_microphone: bool
+    has_speaker: bool = True
     camera: Camera | EncodedCamera | None = None
     picture_size: tuple[int, int] = (640, 360)
     screen: Screen | None = None
@@ -87,11 +90,11 @@ class Stage:
         self._door = asyncio.Lock()
         self._joining: tuple[int, asyncio.Task[None]] | None = None
         self._call: Call | None = None
+        self._own_slot: Callable[[av.VideoFrame], None] | None = None
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         self._tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
-        screen = self._devices.screen
         self._capture = Capture(
             tasks=self._tasks,
             camera=self._devices.camera,
@@ -100,7 +103,7 @@ class Stage:
             picture_size=self._devices.picture_size,
             lamp=self._devices.lamp,
             tell=self._tell,
-            self_view=screen.slot(SELF_SLOT) if screen else lambda _: None,
+            self_view=self._show_ourselves,
         )
         self._heartbeat = self._tasks.create_task(self._touch_memory(), name="resume")
         return self
@@ -153,9 +156,23 @@ class Stage:
                 raise AssertionError(f"not for the stage: {effect!r}")
 
     def _switch_camera(self, on: bool) -> None:
+        self._self_view(on)
         self._capture.switch_camera(on)
-        if not on and self._devices.screen is not None:
-            self._devices.screen.drop_slot(SELF_SLOT)
+
+    def _self_view(self, on: bool) -> None:
+        """Give our own picture a place on the screen, or take it away: no still picture stays behind."""
+        screen = self._devices.screen
+        if screen is None:
+            return
+        if on:
+            self._own_slot = screen.slot(SELF_SLOT)
+        else:
+            self._own_slot = None
+            screen.drop_slot(SELF_SLOT)
+
+    def _show_ourselves(self, frame: av.VideoFrame) -> None:
+        if self._own_slot is not None:
+            self._own_slot(frame)
 
     def _cancel_joining(self, attempt: int | None = None) -> None:
         if self._joining is not None and attempt in (None, self._joining[0]):
@@ -166,6 +183,7 @@ class Stage:
         async with self._door:
             try:
                 await self._end_call()
+                self._self_view(order.camera_on)
                 await self._capture.open(muted=order.muted, camera_on=order.camera_on)
                 call = await self._join(order)
             except (RoomError, ConfigurationError, OSError, ValueError) as error:
@@ -201,8 +219,7 @@ class Stage:
         async with self._door:
             await self._capture.close()
             await self._end_call()
-            if self._devices.screen is not None:
-                self._devices.screen.drop_slot(SELF_SLOT)
+            self._self_view(False)
         self._tell(RoomClosed(attempt=attempt))
 
     async def _end_call(self) -> None:

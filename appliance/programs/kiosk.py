@@ -1,0 +1,412 @@
+"""`room-kiosk kiosk`: build every part of a kiosk, run until told to stop. `room-kiosk check-config`: only read."""
+
+import asyncio
+import gc
+import json
+import logging
+import os
+import random
+import signal
+import ssl
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import click
+
+from appliance import PRODUCT, __version__
+from appliance.broker import Broker, BrokerSettings, Will
+from appliance.client.connect import connect
+from appliance.client.local_tracks import LocalTrack
+from appliance.client.room import Room
+from appliance.clock import Clock, SystemClock
+from appliance.devices import catalog
+from appliance.devices.buttons.virtual import VirtualButtons
+from appliance.devices.screens.base import Screen
+from appliance.devices.sound import Sound
+from appliance.errors import ConfigurationError, DeviceError
+from appliance.journal import set_up_logging
+from appliance.kiosk.access import Access, read_key
+from appliance.kiosk.capture import LiveLamp
+from appliance.kiosk.inputs import Booted, IssueSeen, Resume, StopAsked
+from appliance.kiosk.invitations import Invitations
+from appliance.kiosk.resume import Memory
+from appliance.kiosk.runner import Kiosk
+from appliance.kiosk.settings import KioskSettings, RoomsServiceSettings
+from appliance.kiosk.showing import Showing
+from appliance.kiosk.stage import Devices, Stage
+from appliance.kiosk.state import Device, KioskState, Phase, Speaker
+from appliance.kiosk.words import Words
+from appliance.settings import load_settings
+from appliance.surfaces.base import Surface
+from appliance.surfaces.control_socket import ControlSocket, panel_users
+from appliance.surfaces.front_panel import FrontPanel
+from appliance.surfaces.mqtt.bridge import MqttBridge
+from appliance.surfaces.systemd_notify import from_environment
+
+log = logging.getLogger(__name__)
+
+CONFIG_FOLDER = Path("/etc/room-kiosk")
+PANEL_USER = f"{PRODUCT}-panel"
+EX_NOINPUT, EX_CONFIG = 66, 78
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that was found on this machine, none of it open yet."""
+
+    devices: Devices
+    front_panel: FrontPanel
+    panel_kind: catalog.FrontPanelKind
+    found: Mapping[str, str]
+
+
+async def find_parts(settings: KioskSettings, name: str) -> Parts:
+    """Probe the hardware and choose (kiosk.md 3, booting)."""
+    camera, microphone, speaker = await asyncio.gather(
+        catalog.find_camera(settings.video, name),
+        catalog.find_microphone(settings.audio),
+        catalog.find_speaker(settings.audio),
+    )
+    panel = catalog.find_front_panel(settings.buttons, settings.leds, settings.device.front_panel)
+    screen = find_screen(settings)
+    real = "irtual" not in microphone.name and "irtual" not in speaker.name
+    sound = Sound(
+        microphone.device,
+        speaker.device,
+        catalog.sound_settings(settings.audio),
+        catalog.find_echo_canceller(settings.audio, real=real and microphone.device is not None),
+    )
+    for what, found in (("camera", camera), ("microphone", microphone), ("speaker", speaker)):
+        log.info("%s: %s (%s)", what, found.name, found.reason)
+    log.info("front panel: %s (%s)", panel.kind, panel.reason)
+    lamp = LiveLamp(panel.lamps)
+    hands = FrontPanel(
+        panel.buttons,
+        panel.lamps,
+        lamp,
+        pressable=panel.buttons if isinstance(panel.buttons, VirtualButtons) else None,
+        debounce_s=settings.buttons.debounce_ms / 1000,
+        leave_hold_s=settings.buttons.leave_hold,
+        brightness=settings.leds.brightness,
+    )
+    devices = Devices(
+        sound=sound,
+        has_microphone=microphone.device is not None,
+        has_speaker=speaker.device is not None,
+        camera=camera.device,
+        picture_size=(settings.video.width, settings.video.height),
+        screen=screen,
+        lamp=lamp,
+    )
+    names = {"camera": camera.name, "microphone": microphone.name, "speaker": speaker.name}
+    shown = {"screen": settings.display.mode if screen else "none", "front panel": panel.kind}
+    return Parts(devices, hands, panel.kind, {**names, **shown})
+
+
+def find_screen(settings: KioskSettings) -> Screen | None:
+    """Return the screen that `display.mode` names; without a display or desktop `auto` draws into memory."""
+    mode = settings.display.mode
+    if mode == "none":
+        return None
+    # SDL and Pillow come with the extra `kiosk`, and take a while to import.
+    from appliance.devices.screens.hdmi import HdmiScreen
+    from appliance.devices.screens.virtual import VirtualScreen
+
+    desktop = bool(os.environ.get("WAYLAND_DISPLAY") or os.environ.get("DISPLAY"))
+    if mode == "dummy" or (mode == "auto" and not desktop and not any(Path("/sys/class/drm").glob("card*-*"))):
+        return VirtualScreen()
+    return HdmiScreen("kmsdrm" if mode == "kmsdrm" else None)
+
+
+def first_state(settings: KioskSettings, panel_kind: catalog.FrontPanelKind) -> KioskState:
+    device = Device(
+        id=settings.device.id,
+        name=settings.device.name or settings.device.id,
+        locale=settings.device.locale,
+        timezone=settings.device.timezone,
+        default_room=settings.join.default_room,
+        front_panel=panel_kind,
+        panel_url=settings.web.url,
+    )
+    return KioskState(
+        device=device,
+        rules=settings.rules,
+        mqtt="connecting" if settings.mqtt.enabled else "disabled",
+        speaker=Speaker(volume=settings.audio.volume),
+    )
+
+
+def tls_for(settings: RoomsServiceSettings) -> ssl.SSLContext | None:
+    """Return how to check the rooms service; its own authority where `ca_file` names one."""
+    if not settings.url.startswith("https:"):
+        return None
+    return ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
+
+
+def make_broker(settings: KioskSettings) -> Broker | None:
+    """Return the connection to the broker, not open yet. Raise ConfigurationError."""
+    mqtt = settings.mqtt
+    if not mqtt.enabled:
+        return None
+    password = mqtt.password_file.read_text(encoding="utf-8").strip() if mqtt.password_file else None
+    status = f"{mqtt.base_topic}/{settings.device.id}/status"
+    return Broker(
+        BrokerSettings(
+            url=mqtt.url,
+            client_id=settings.device.id,
+            username=mqtt.username,
+            password=password,
+            ca_file=mqtt.ca_file,
+            cert_file=mqtt.cert_file,
+            key_file=mqtt.key_file,
+            protocol=mqtt.protocol,
+        ),
+        will=Will(topic=status, payload=b"offline"),
+    )
+
+
+async def run(settings: KioskSettings, ready_file: Path | None = None) -> None:
+    """Build every part, run until SIGTERM or SIGINT, or until one fails."""
+    clock = SystemClock()
+    settings.paths.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    parts = await find_parts(settings, settings.device.name or settings.device.id)
+    kiosk = Kiosk(first_state(settings, parts.panel_kind), clock, random.Random())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, kiosk.submit, StopAsked())
+    memory = Memory(settings.paths.state / "resume.json", enabled=settings.join.resume_after_restart)
+    access = Access(settings.rooms_service, settings.device.id, clock.now)
+    tls = tls_for(settings.rooms_service)
+
+    async def join_room(token: str, room: str, tracks: Sequence[LocalTrack]) -> Room:
+        return await connect(token, url=settings.rooms_service.url, name=room, tracks=tracks, ssl_context=tls)
+
+    async with AsyncExitStack() as stack:
+        stage = Stage(parts.devices, connect=join_room, access=access, memory=memory, clock=clock, tell=kiosk.submit)
+        stage.front_panel = parts.front_panel
+        if parts.devices.screen is not None:
+            open_screen(parts.devices.screen, settings, stack, kiosk)
+        kiosk.performer = await stack.enter_async_context(stage)
+        surfaces = make_surfaces(settings, parts, kiosk, clock)
+        broker = make_broker(settings)
+        if broker is not None:
+            surfaces.append(
+                MqttBridge(broker, settings.mqtt, settings.device.id, settings.paths.state, clock, parts.front_panel)
+            )
+            await stack.enter_async_context(broker)
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(kiosk.run(), name="kiosk")]
+            running += [tasks.create_task(surface.run(kiosk), name=surface.name) for surface in surfaces]
+            if access.signs and settings.join.default_room:
+                invitations = Invitations(
+                    settings.rooms_service.url,
+                    settings.join.default_room,
+                    access=access,
+                    tls=tls,
+                    clock=clock,
+                    tell=kiosk.submit,
+                )
+                running.append(tasks.create_task(invitations.run(), name="invitations"))
+            await parts.front_panel.opened.wait()
+            gc.collect()
+            gc.freeze()  # before any card opens: the collector has little to walk from now on (kiosk-processes.md 4)
+            kiosk.submit(booted(parts, memory.recall(clock.now())))
+            await left_booting(kiosk)
+            say_ready(ready_file, settings, parts)
+            await kiosk.ended.wait()
+            for task in running:
+                task.cancel()
+
+
+def make_surfaces(settings: KioskSettings, parts: Parts, kiosk: Kiosk, clock: Clock) -> list[Surface]:
+    """Return what people meet, but MQTT: that needs a connection."""
+    screen = parts.devices.screen
+    watchdog = Watchdog(parts.devices.sound, kiosk)
+    surfaces: list[Surface] = [
+        parts.front_panel,
+        ControlSocket(
+            settings.paths.control_socket,
+            clock=clock,
+            panel_uids=panel_users(PANEL_USER),
+            picture=screen.picture if screen else None,
+            health=lambda: health(parts, kiosk),
+        ),
+        from_environment(watchdog.healthy),
+    ]
+    if screen is not None:
+        surfaces.append(
+            Showing(
+                screen,
+                clock,
+                Words(settings.device.locale),
+                zone=time_zone(settings.device.timezone),
+                dim_after_s=settings.display.dim_after,
+                standby_after_s=settings.display.standby_after,
+            )
+        )
+    return surfaces
+
+
+def booted(parts: Parts, resume: Resume | None) -> Booted:
+    return Booted(
+        microphone_absent=not parts.devices.has_microphone,
+        camera_absent=parts.devices.camera is None,
+        display="on" if parts.devices.screen else "absent",
+        resume=resume,
+    )
+
+
+def open_screen(screen: Screen, settings: KioskSettings, stack: AsyncExitStack, kiosk: Kiosk) -> None:
+    size = (settings.display.width, settings.display.height)
+    try:
+        stack.enter_context(screen.open(size if all(size) else None))
+    except DeviceError as error:
+        log.warning("screen: %s; running without it", error)
+        kiosk.submit(IssueSeen(code="display_absent", present=True, subject=str(error)))
+
+
+def time_zone(name: str | None) -> ZoneInfo | None:
+    if name is None:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ConfigurationError([f"device.timezone: {name!r} is not a time zone; for example Europe/Berlin"]) from None
+
+
+async def left_booting(kiosk: Kiosk) -> None:
+    left = asyncio.Event()
+    forget = kiosk.watch(lambda state: left.set() if state.phase is not Phase.BOOTING else None)
+    await left.wait()
+    forget()
+
+
+def say_ready(ready_file: Path | None, settings: KioskSettings, parts: Parts) -> None:
+    """Write where we are to be found, whole or not at all: whoever waits for the file reads it at once."""
+    log.info("%s %s is ready, id %s", PRODUCT, __version__, settings.device.id)
+    if ready_file is None:
+        return
+    value = {
+        "pid": os.getpid(),
+        "device_id": settings.device.id,
+        "control_socket": str(settings.paths.control_socket),
+        "devices": dict(parts.found),
+    }
+    unfinished = ready_file.with_suffix(".unfinished")
+    unfinished.write_text(json.dumps(value))
+    unfinished.replace(ready_file)
+
+
+class Watchdog:
+    """What the keep-alive asks besides the loop's lag (kiosk.md 16): sound goes on while it should."""
+
+    def __init__(self, sound: Sound, kiosk: Kiosk) -> None:
+        self._sound, self._kiosk = sound, kiosk
+        self._turns = -1
+
+    def healthy(self) -> bool:
+        """Tell whether the sound thread has done periods since the last time this was asked, some seconds ago."""
+        before, self._turns = self._turns, self._sound.turns
+        return not self._kiosk.state.mic_live or self._turns != before
+
+
+def health(parts: Parts, kiosk: Kiosk) -> dict[str, Any]:
+    """Figures for whoever asks over the control socket."""
+    figures: dict[str, Any] = {"version": __version__, "pid": os.getpid()}
+    sound = parts.devices.sound
+    if kiosk.state.mic_live:
+        now = sound.figures()
+        figures["sound"] = {name: getattr(now, name) for name in type(now).__slots__}
+    if parts.devices.screen is not None:
+        screen = parts.devices.screen.health()
+        figures["screen"] = {"state": screen.state, "driver": screen.driver, "presented": screen.presented}
+    return figures
+
+
+def read_settings(config: tuple[Path, ...]) -> KioskSettings:
+    """Read the files named, or those of the machine (kiosk.md 14). Raise ConfigurationError, FileNotFoundError."""
+    paths = list(config)
+    if not paths:
+        main_file = CONFIG_FOLDER / "kiosk.toml"
+        paths = [main_file, *sorted((CONFIG_FOLDER / "kiosk.d").glob("*.toml"))]
+    for path in paths:
+        if not path.exists():
+            raise FileNotFoundError(path)
+    settings = load_settings(KioskSettings, paths)
+    check_the_rest(settings)
+    return settings
+
+
+def check_the_rest(settings: KioskSettings) -> None:
+    """Check what no single key tells: files that other keys name. Raise ConfigurationError with all of it."""
+    problems: list[str] = []
+    for check in (
+        lambda: read_key(settings.rooms_service) if settings.rooms_service.auth == "api_key" else None,
+        lambda: time_zone(settings.device.timezone),
+        lambda: tls_for(settings.rooms_service),
+        lambda: make_broker(settings),
+    ):
+        try:
+            check()
+        except ConfigurationError as error:
+            problems.extend(error.problems)
+        except (OSError, ValueError) as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigurationError(problems)
+
+
+CONFIG_OPTION = click.option(
+    "--config",
+    "config",
+    multiple=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help=f"A settings file; several may be given, later ones win. Default: {CONFIG_FOLDER}/kiosk.toml and kiosk.d.",
+)
+
+
+def settings_or_exit(config: tuple[Path, ...]) -> KioskSettings:
+    try:
+        return read_settings(config)
+    except FileNotFoundError as error:
+        click.echo(f"{error.args[0]}: no such file", err=True)
+        sys.exit(EX_NOINPUT)
+    except ConfigurationError as error:
+        for problem in error.problems:
+            click.echo(problem, err=True)
+        sys.exit(EX_CONFIG)
+
+
+@click.command("kiosk")
+@CONFIG_OPTION
+@click.option("--ready-file", type=click.Path(path_type=Path), help="Written, with what was found, once it runs.")
+def kiosk(config: tuple[Path, ...], ready_file: Path | None) -> None:
+    """Run the kiosk: capture, join rooms, show and play, until told to stop."""
+    settings = settings_or_exit(config)
+    set_up_logging(settings.log.level, settings.log.format)
+    try:
+        asyncio.run(run(settings, ready_file))
+    except* ConfigurationError as group:
+        for problem in _problems(group):
+            click.echo(problem, err=True)
+        sys.exit(EX_CONFIG)
+
+
+def _problems(group: BaseExceptionGroup[ConfigurationError]) -> list[str]:
+    found: list[str] = []
+    for error in group.exceptions:
+        found += _problems(error) if isinstance(error, BaseExceptionGroup) else error.problems
+    return found
+
+
+@click.command("check-config")
+@CONFIG_OPTION
+def check_config(config: tuple[Path, ...]) -> None:
+    """Read the settings, tell everything that is wrong with them; exit 0, 78 (invalid) or 66 (missing)."""
+    settings_or_exit(config)
+    click.echo("The configuration can be used.")
