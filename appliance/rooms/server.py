@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -87,7 +88,8 @@ def open_door(key: str, listener: str, tls: ssl.SSLContext | None = None, *, por
         try:
             return Door(socket=_bind(host, candidate), tls=tls)
         except OSError as error:
-            problem = error.strerror or str(error)
+            # Python adds the address to its own text; the key and what was written is what helps.
+            problem = os.strerror(error.errno) if error.errno else str(error)
             if error.errno != errno.EADDRINUSE:
                 break
     raise ConfigurationError([f'server.{key} = "{listener}": {problem}; choose another address or port'])
