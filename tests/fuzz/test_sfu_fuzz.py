@@ -46,18 +46,21 @@ ssrcs = st.sampled_from([1001, 2001, 2002, 2001, 2001, 77])
 numbers = st.integers(0, 65535)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=2048), st.sampled_from([ALICE.address, BOB.address, ("127.0.0.1", 1)]))
 def test_any_datagram(data: bytes, address: tuple[str, int]) -> None:
     HARNESS.socket.arriving.append((data, address))
     HARNESS.run()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 3), st.binary(max_size=300))
 def test_any_check(first: int, rest: bytes) -> None:
     HARNESS.socket.arriving.append((bytes([first]) + rest, ("127.0.0.1", 1)))
     HARNESS.run()
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([0x0006, 0x0008, 0x0025, 0x8028, 1]), st.binary(max_size=40))))
 def test_any_check_that_is_well_framed(attributes: list[tuple[int, bytes]]) -> None:
     body = b"".join(struct.pack("!HH", kind, len(v)) + v + bytes(-len(v) % 4) for kind, v in attributes)
@@ -79,7 +82,7 @@ packets = st.builds(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(packets, max_size=12))
 def test_any_sequence_of_authentic_packets(sequence: list[bytes]) -> None:
     _, alice, bob = table()
@@ -90,7 +93,7 @@ def test_any_sequence_of_authentic_packets(sequence: list[bytes]) -> None:
         assert got.ssrc in {slot.ssrc for slot in bob.connection._slots.values()}
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(ssrcs, st.integers(0, 15), st.integers(0, 65535), st.integers(0, 30), st.binary(max_size=200))
 def test_any_header_of_an_authentic_packet(ssrc: int, flags: int, profile: int, words: int, rest: bytes) -> None:
     csrcs = flags & 3
@@ -99,7 +102,7 @@ def test_any_header_of_an_authentic_packet(ssrc: int, flags: int, profile: int, 
     send_unless_refused(table()[1], head + extension + rest)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_as_authentic_rtcp(body: bytes) -> None:
     packet = struct.pack("!BBHI", 0x80, 201, 1, 7) + body
@@ -107,6 +110,7 @@ def test_any_bytes_as_authentic_rtcp(body: bytes) -> None:
     HARNESS.socket.sent.clear()
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -125,11 +129,13 @@ def test_any_well_framed_compound(parts: list[tuple[int, int, bytes]], padded: b
     assert BOB.connection.rtcp_arrived(compound, 1.0) is None
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["VP8", "H264", "opus"]), st.binary(max_size=60))
 def test_any_payload_begins_a_keyframe_or_not(codec: str, payload: bytes) -> None:
     assert begins_keyframe(codec, payload) in (True, False)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(numbers, st.floats(0, 1e6)), max_size=60), st.lists(st.tuples(numbers, st.floats(0, 1e6))))
 def test_any_arrivals_end_in_feedback(first: list[tuple[int, float]], second: list[tuple[int, float]]) -> None:
     arrivals = TransportArrivals()
@@ -138,7 +144,7 @@ def test_any_arrivals_end_in_feedback(first: list[tuple[int, float]], second: li
         assert all(len(packet) % 4 == 0 for packet in arrivals.take_feedback(1, 2))
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_any_change_to_a_description_is_taken_or_refused_by_name(data: st.DataObject) -> None:
     lines = CHROMIUM_OFFER.split("\n")
@@ -169,6 +175,7 @@ def test_any_change_to_a_description_is_taken_or_refused_by_name(data: st.DataOb
     assert read_description(sdp).sections[0].mid == description.sections[0].mid
 
 
+@settings(deadline=None)
 @given(st.text(max_size=400))
 def test_any_text_as_a_description(text: str) -> None:
     try:

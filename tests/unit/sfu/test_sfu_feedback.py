@@ -2,7 +2,7 @@
 
 import struct
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.sfu.feedback import LossBasedRate, Missing, ReceptionRecord, TransportArrivals, write_status_chunks
@@ -76,6 +76,7 @@ def test_nothing_new_gives_no_packet() -> None:
     assert arrivals.take_feedback(1, 2) == []
 
 
+@settings(deadline=None)
 @given(
     start=st.integers(0, 65535),
     steps=st.lists(st.tuples(st.integers(1, 40), st.floats(0, 0.5, allow_nan=False)), min_size=1, max_size=120),
@@ -98,6 +99,7 @@ def test_a_sender_reads_back_what_arrived_when(start: int, steps: list[tuple[int
     assert all(abs(found[n] / 1000 - expected[n]) < 0.0003 for n in expected)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([0, 1, 2]), min_size=1, max_size=300))
 def test_chunks_hold_every_symbol(symbols: list[int]) -> None:
     chunks = write_status_chunks(symbols)

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.sfu.rewriter import Rewriter
@@ -39,6 +39,7 @@ def test_a_receivers_number_leads_back_to_the_source_over_the_wrap() -> None:
         assert rewriter.source_sequence(ours[0] & 0xFFFF) == index & 0xFFFF
 
 
+@settings(deadline=None)
 @given(
     start=st.integers(0x10000, 2**40),
     timestamp=st.integers(0, 2**32 - 1),
