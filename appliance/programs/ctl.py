@@ -98,9 +98,9 @@ def _command(path: Path, name: str, *, wait: bool = False, **arguments: Any) -> 
     click.echo(json.dumps(outcome["result"], ensure_ascii=False))
 
 
-@ctl.command()
+@ctl.command("state")
 @click.pass_obj
-def state(path: Path) -> None:
+def show_state(path: Path) -> None:
     """Print the state document."""
     with Conversation(path) as kiosk:
         click.echo(json.dumps(kiosk.ask(Get("1", "state")), ensure_ascii=False, indent=1))
