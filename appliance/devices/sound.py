@@ -8,6 +8,7 @@ cards again. The loop of the thread is in `sound_thread`.
 import asyncio
 import gc
 import logging
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,6 +33,11 @@ RETRY_S = 2.0
 """A card is used again within 5 s of coming back (kiosk.md 8, Hot-plug)."""
 
 WATCH_EVERY_S = 0.25
+
+SWITCH_INTERVAL_S = 0.001
+"""Every call that lets go of the interpreter may wait this long to get it back beside a busy thread, and a period of six
+voices makes ten of them: Python's own 5 ms would not fit into 20 (kiosk-processes.md 3, E, and 4)."""
+
 CUES_WAITING = 4
 
 
@@ -102,6 +108,7 @@ class Sound:
         self._ended = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
         self._retries: dict[Part, asyncio.Task[None]] = {}
+        self._switch_interval_s = sys.getswitchinterval()
         self._open_microphones = 0
         self._counting = threading.Lock()
         self._counted_from = (0, 0)
@@ -123,6 +130,8 @@ class Sound:
         # A full collection holds the GIL for longer than a card's buffer lasts (kiosk-processes.md 4, Collector).
         gc.collect()
         gc.freeze()
+        self._switch_interval_s = sys.getswitchinterval()
+        sys.setswitchinterval(min(self._switch_interval_s, SWITCH_INTERVAL_S))
         microphone, speaker = await asyncio.gather(claimed(self._microphone), claimed(self._speaker))
         problems: list[tuple[Part, DeviceError]] = []
         if isinstance(microphone, DeviceError):
@@ -130,7 +139,7 @@ class Sound:
         if isinstance(speaker, DeviceError):
             problems.append(("speaker", speaker))
         if not isinstance(microphone, OpenDevice) and not isinstance(speaker, OpenDevice):
-            gc.unfreeze()
+            self._let_go_of_interpreter()
             raise problems[0][1] if problems else DeviceMissing("no microphone and no speaker are configured")
         self._counted_from = self._xruns()
         flowing = self._start(
@@ -163,7 +172,11 @@ class Sound:
             self._leave_behind(thread)
         self._controls.voices.clear()
         self._controls.cues.clear()
+        self._let_go_of_interpreter()
+
+    def _let_go_of_interpreter(self) -> None:
         gc.unfreeze()
+        sys.setswitchinterval(self._switch_interval_s)
 
     def set_muted(self, muted: bool) -> None:
         """Close or open the gate before the encoder, from any thread: the next period's samples are discarded."""

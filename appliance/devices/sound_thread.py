@@ -47,6 +47,9 @@ NEARLY_DRY_SAMPLES = PERIOD_SAMPLES * 3 // 4
 NEARLY_FULL_SAMPLES = PERIOD_SAMPLES * 5 // 2
 """Between these the speaker's clock agrees with the microphone's; beyond, a turn plays two periods or none."""
 
+METER_EVERY_PERIODS = 5
+"""Levels ten times a second are enough for people, and every calculation on a period lets go of the interpreter."""
+
 AHEAD_PERIODS = 100
 """A card that delivers faster than time by 2 s is broken; at this priority it would also starve everything else."""
 
@@ -223,7 +226,8 @@ class SoundThread:
         """Clean, gate, encode. The gate stands before the encoder: muted samples go nowhere (kiosk.md 19.3)."""
         if self._echo is not None:
             pcm = self._echo.cancel(pcm)
-        self.microphone_dbfs = dbfs(samples_of(pcm))
+        if self.turns % METER_EVERY_PERIODS == 0:
+            self.microphone_dbfs = dbfs(samples_of(pcm))
         self._encode(SILENT_PERIOD if self._controls.muted else pcm)
 
     def _send_silence(self) -> None:
@@ -261,7 +265,8 @@ class SoundThread:
         if cue is not None:
             parts.append(cue)
         mixed = self._limiter.mix(parts)
-        self.output_dbfs = dbfs(mixed) if parts else QUIETEST_DBFS
+        if self.turns % METER_EVERY_PERIODS == 0:
+            self.output_dbfs = dbfs(mixed) if parts else QUIETEST_DBFS
         opened = self.speaker
         if opened is None:
             return

@@ -19,7 +19,7 @@ from appliance.devices.speakers.base import Speaker
 from appliance.devices.speakers.virtual import VirtualSpeaker
 from appliance.errors import DeviceError, DeviceMissing, LocalProtocolError
 from tests.support import conditions
-from tests.support.device_sound_faults import HangingMicrophone, NeverOpeningSpeaker
+from tests.support.device_sound_faults import FaultyMicrophone, HangingMicrophone, NeverOpeningSpeaker
 
 SETTINGS = SoundSettings(volume_percent=100)
 
@@ -238,6 +238,18 @@ async def test_closing_does_not_wait_for_a_microphone_that_hangs() -> None:
     microphone.let_go.set()
     await until(microphone.closed.is_set, "closed when the driver lets go")
     await until(lambda: told.happenings[-1] == "light off", "light off")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_bug_on_the_sound_thread_closes_the_cards_and_sound_starts_again() -> None:
+    microphone = FaultyMicrophone()
+    async with opened(microphone, VirtualSpeaker()) as (sound, _, told):
+        await until(lambda: sound.capturing, "capturing")
+        microphone.fail.set()
+        await until(lambda: "lost microphone" in told.happenings, "lost")
+        assert "light off" in told.happenings
+        await until(lambda: told.happenings.count("light on") == 2, "capturing again")
+        await until(lambda: "found speaker" in told.happenings, "the speaker too")
 
 
 async def test_a_speaker_that_never_opens_is_missing_and_closed_when_it_does() -> None:

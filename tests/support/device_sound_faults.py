@@ -68,3 +68,19 @@ class NeverOpeningSpeaker:
 
     def set_volume(self, percent: int) -> None:
         """Nothing to set."""
+
+
+class FaultyMicrophone(HangingMicrophone):
+    """Its driver has a bug that shows once, when `fail` is set."""
+
+    name = "faulty microphone"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fail = threading.Event()
+
+    def read(self) -> bytes:
+        if self.fail.is_set():
+            self.fail.clear()
+            raise ZeroDivisionError("a bug")
+        return super().read()

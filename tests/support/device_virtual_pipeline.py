@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, "/srv/vpi")
-import vcam  # type: ignore[import-not-found]  # noqa: E402  # only there
+import vcam  # type: ignore[import-not-found]  # only there
 
 vcam.install()
 worker = Path(__file__).parents[2] / "appliance" / "devices" / "cameras" / "capture_worker.py"

@@ -227,6 +227,15 @@ def output_class() -> Any:
     return ToOutbox
 
 
+def told(error: BaseException) -> str:
+    """Return what went wrong and why: picamera2 hides libcamera's reason behind "sequence did not complete"."""
+    reasons = [f"{type(error).__name__}: {error}"]
+    while (cause := error.__cause__ or error.__context__) is not None:
+        reasons.append(str(cause))
+        error = cause
+    return "; because: ".join(reasons)
+
+
 class Worker:
     """One camera, driven by requests one after the other; each may hang, and then we are killed."""
 
@@ -252,7 +261,7 @@ class Worker:
             try:
                 answer = getattr(self, "do_" + do)(**request)
             except Exception as error:  # noqa: BLE001  # whatever a driver raises is the answer; the parent decides
-                self._outbox.answer(done=do, ok=False, error=f"{type(error).__name__}: {error}")
+                self._outbox.answer(done=do, ok=False, error=told(error))
                 continue
             if answer is not None:
                 self._outbox.answer(done=do, ok=True, **answer)

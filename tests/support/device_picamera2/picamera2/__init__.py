@@ -56,7 +56,8 @@ class Picamera2:
 
     def __init__(self, camera_num=0):
         if FAULT == "busy":
-            raise RuntimeError("Failed to acquire camera: Device or resource busy")
+            reason = RuntimeError("Failed to acquire camera: Device or resource busy")
+            raise RuntimeError("Camera __init__ sequence did not complete.") from reason
         self._encoders, self._waiting = set(), []
         self._turn = threading.Condition()
         self._running = False
