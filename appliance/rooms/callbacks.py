@@ -174,6 +174,10 @@ class HttpSink:
             return _not_allowed(target.host)
         except TimeoutError:
             return Outcome(kind=OutcomeClass.RETRY, error=f"{target.host}: timeout")
+        except aiohttp.InvalidURL as error:
+            return Outcome(kind=OutcomeClass.REJECTED, error=f"the room's status callback is no address: {error}")
+        except UnicodeError as error:  # a host name that cannot be looked up
+            return Outcome(kind=OutcomeClass.REJECTED, error=f"{target.host}: {error}")
         except (aiohttp.ClientError, OSError) as error:
             return Outcome(kind=OutcomeClass.RETRY, error=f"{target.host}: {type(error).__name__}: {error}")
 

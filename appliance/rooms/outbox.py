@@ -86,7 +86,7 @@ class Outbox:
         await self._sink.ready(due)
         async with self._turns:
             began = self._clock.monotonic()
-            outcome = await self._sink.deliver(due)
+            outcome = await self._deliver(due)
         took_s = self._clock.monotonic() - began
         now = self._clock.now()
         step = next_step(
@@ -109,6 +109,13 @@ class Outbox:
                 whole_queue=step.whole_queue,
             )
         )
+
+    async def _deliver(self, due: Due) -> Outcome:
+        try:
+            return await self._sink.deliver(due)
+        except Exception as error:
+            log.exception("delivering %s to %s failed", due.event_id, due.sink)
+            return Outcome(kind=OutcomeClass.REFUSED, error=f"{type(error).__name__}: {error}")
 
 
 def _state(step: NextStep) -> DeliveryState:

@@ -3,7 +3,9 @@
 Checks run in the order of rest.md 6.2; the first violation is raised.
 """
 
+import ipaddress
 import json
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +39,8 @@ MAX_CALLBACK_URL_LENGTH = 1023
 VIDEO_CODECS = ("VP8", "H264")
 MEDIA_REGIONS = ("us1", "us2", "ie1", "de1", "br1", "au1", "jp1", "sg1", "in1")
 NEAREST_REGION = "gll"
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_.])?")
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -181,14 +185,27 @@ def _callback(given: Parameters) -> tuple[str | None, str]:
 
 
 def is_callback_url(url: str) -> bool:
-    """Tell whether this is an absolute http or https address with a host, and short enough (rest.md 6.2)."""
-    if len(url) > MAX_CALLBACK_URL_LENGTH or any(unicodedata.category(each) in ("Cc", "Cs", "Zs") for each in url):
+    """Tell whether this is an absolute http or https address with a host, and short enough (rest.md 6.2).
+
+    It goes out and is signed as it stands (callbacks.md 4.1), so it has to be ASCII already.
+    """
+    if len(url) > MAX_CALLBACK_URL_LENGTH or not url.isascii() or any(each <= " " or each == "\x7f" for each in url):
         return False
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        host, port = parts.hostname or "", parts.port
+        named = _HOST_NAME.fullmatch(host) is not None
+        return parts.scheme in ("http", "https") and port != 0 and (named or _is_ipv6(host))
     except ValueError:
         return False
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _codecs(given: Parameters) -> tuple[str, ...]:
