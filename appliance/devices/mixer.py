@@ -32,7 +32,7 @@ class Limiter:
         if not parts:
             self._gain = min(1.0, self._gain * gain_of_db(RELEASE_DB_PER_PERIOD))
             return np.zeros(PERIOD_SAMPLES, np.int16)
-        if len(parts) == 1 and self._gain == 1.0 and -KNEE < parts[0].min() and parts[0].max() < KNEE:
+        if len(parts) == 1 and self._gain == 1.0 and parts[0].min() > -KNEE and parts[0].max() < KNEE:
             return parts[0]  # one person speaks: the common case, and nothing to calculate
         total: Float = np.sum(parts, axis=0, dtype=np.float32)
         peak = float(np.max(np.abs(total)))

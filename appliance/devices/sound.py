@@ -35,8 +35,8 @@ RETRY_S = 2.0
 WATCH_EVERY_S = 0.25
 
 SWITCH_INTERVAL_S = 0.001
-"""Every call that lets go of the interpreter may wait this long to get it back beside a busy thread, and a period of six
-voices makes ten of them: Python's own 5 ms would not fit into 20 (kiosk-processes.md 3, E, and 4)."""
+"""Every call that lets go of the interpreter may wait this long to get it back beside a busy thread, and a period of
+six voices makes ten of them: Python's own 5 ms would not fit into 20 (kiosk-processes.md 3, E, and 4)."""
 
 CUES_WAITING = 4
 
