@@ -40,7 +40,7 @@ def sections(sdp: str) -> tuple[Section, ...]:
 
 
 def _section(lines: list[str]) -> Section:
-    kind, _, numbers = lines[0].partition(" ")
+    kind, _, numbers = (lines[0] if lines else "").partition(" ")
     mid, direction, track_id = "", "sendrecv", None  # sendrecv where nothing is said: RFC 8866, 6.7
     names: dict[str, str] = {}
     ssrcs: dict[int, None] = {}
@@ -54,9 +54,9 @@ def _section(lines: list[str]) -> Section:
         elif name == "rtpmap":
             number, _, codec = value.partition(" ")
             names[number] = codec.partition("/")[0].upper()
-        elif name == "ssrc" and (found := re.match(r"\d+", value)):
+        elif name == "ssrc" and (found := re.match(r"[0-9]{1,10}", value)):
             ssrcs[int(found.group())] = None
-        elif name == "ssrc-group" and (pair := re.fullmatch(r"FID (\d+) (\d+)\s*", value)):
+        elif name == "ssrc-group" and (pair := re.fullmatch(r"FID ([0-9]{1,10}) ([0-9]{1,10})\s*", value)):
             repairs[int(pair.group(2))] = int(pair.group(1))
         elif name in _DIRECTIONS and not value:
             direction = name
