@@ -1,6 +1,7 @@
 """The bar below the Line: left our picture, middle our sound, right the link; hints and key caps."""
 
 import re
+from dataclasses import replace
 
 from .base import Bar, LineOfLight, Rect
 from .fit import shorten
@@ -15,6 +16,7 @@ BETWEEN, APART = 2.1, 7.5  # icon to its text; one thing to the next
 KEY_Y = 123.9
 COLUMN = 8.0  # the right column begins so far right of the middle
 AFTER_KEY = 2.8
+HEALTHY = ("wifi", "globe")  # network marks that say that all is well
 BESIDE_CUT = 22.0  # a hint makes way for the pill in the middle
 
 
@@ -23,15 +25,23 @@ def bar_items(bar: Bar, light: LineOfLight, scale: Scale, width: float) -> list[
     items: list[Still] = []
     if light.left_pill is None:
         items += _left(bar, scale, width)
+    middle = width / 2
     if bar.middle and light.cut is None:
         items += _middle(bar, scale, width)
-    right = width - 8
+        middle += (scale.width(bar.middle, "body") + ICON + BETWEEN) / 2 + 4
     if light.right_pill is not None:
-        right -= pill_width(light.right_pill, scale) + 4
-    end = _right(bar, items, scale, right, time_only=light.right_pill is not None)
+        right = width - 8 - pill_width(light.right_pill, scale) - 4
+        # The time alone finds room beside a pill, and not beside every one.
+        fits = bar.time is not None and right - scale.width(bar.time, "body") > middle
+        bar = replace(bar, people=None, quality=None, network=None, time=bar.time if fits else None)
+    else:
+        right = width - 8
+    start = width / 2 + COLUMN + (BESIDE_CUT if light.cut is not None else 0)
+    if bar.network in HEALTHY and hint_width(bar, scale) > right - ICON - 3 - start:
+        bar = replace(bar, network=None)  # what can be done is worth more than that nothing is wrong
+    end = _right(bar, items, scale, right)
     if bar.hint or bar.hint_strong:
-        start = width / 2 + COLUMN + (BESIDE_CUT if light.cut is not None else 0)
-        items += hint_items(bar, scale, start, end - 3)
+        items += hint_items(bar, scale, start, end if end == right else end - 3)
     return items
 
 
@@ -53,25 +63,32 @@ def _middle(bar: Bar, scale: Scale, width: float) -> list[Still]:
     return [icon, Words(x + ICON + BETWEEN, BASELINE, bar.middle, "body", "soft")]
 
 
-def _right(bar: Bar, items: list[Still], scale: Scale, right: float, *, time_only: bool) -> float:
+def _right(bar: Bar, items: list[Still], scale: Scale, right: float) -> float:
     """Add count, bars and time from the right edge to the left; return where they begin."""
     x = right
-    if bar.network and not time_only:
+    if bar.network:
         x -= ICON
         items.append(Icon(bar.network, x, ICON_Y, ICON, "soft"))
     if bar.time:
         items.append(Words(x, BASELINE, bar.time, "body", anchor="right"))
         x -= scale.width(bar.time, "body")
-    if bar.quality is not None and not time_only:
+    if bar.quality is not None:
         x -= APART + ICON
         items.append(Icon("signal", x, ICON_Y, ICON, bars=bar.quality))
-    if bar.people is not None and not time_only:
+    if bar.people is not None:
         x -= APART
         count = str(bar.people)
         items.append(Words(x, BASELINE, count, "body", anchor="right"))
         x -= scale.width(count, "body") + BETWEEN + ICON
         items.append(Icon("people", x, ICON_Y, ICON))
     return x
+
+
+def hint_width(bar: Bar, scale: Scale) -> float:
+    """Return how wide the hint would like to be, u."""
+    items = hint_items(bar, scale, 0.0, 10_000.0)
+    ends = [item.x + scale.width(item.text, item.role) for item in items if isinstance(item, Words)]
+    return max(ends, default=0.0)
 
 
 def hint_items(bar: Bar, scale: Scale, x: float, right: float) -> list[Still]:

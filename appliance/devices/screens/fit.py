@@ -1,6 +1,6 @@
 """Making text fit its place: smaller, on more lines, and last with an ellipsis. Widths in u."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from .look import Role
 from .textures import Scale
@@ -11,11 +11,20 @@ def shorten(scale: Scale, text: str, role: Role, room: float, size: float | None
     """Return the text, cut at its end where it is wider than `room`."""
     if scale.width(text, role, size) <= room:
         return text
-    for length in range(len(text) - 1, 0, -1):
-        short = text[:length].rstrip() + ELLIPSIS
-        if scale.width(short, role, size) <= room:
-            return short
-    return ELLIPSIS
+
+    def cut(length: int) -> str:
+        return text[:length].rstrip() + ELLIPSIS
+
+    return cut(_most(len(text) - 1, lambda length: scale.width(cut(length), role, size) <= room)).strip()
+
+
+def _most(limit: int, fits: Callable[[int], bool]) -> int:
+    """Return the largest number up to `limit` that fits, 0 where none does; more never fits better."""
+    low, high = 0, limit
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
 
 
 def shorten_name(scale: Scale, name: str, role: Role, room: float, size: float | None = None) -> str:
@@ -25,12 +34,13 @@ def shorten_name(scale: Scale, name: str, role: Role, room: float, size: float |
     given, space, family = name.rpartition(" ")
     if not space:
         return shorten(scale, name, role, room, size)
-    for kept in range(len(family) - 1, 1, -1):
+
+    def cut(kept: int) -> str:
         head, tail = (kept + 1) // 2, kept // 2
-        short = f"{given} {family[:head]}{ELLIPSIS}{family[-tail:]}"
-        if scale.width(short, role, size) <= room:
-            return short
-    return shorten(scale, f"{given} {family[:1]}{ELLIPSIS}", role, room, size)
+        return f"{given} {family[:head]}{ELLIPSIS}{family[len(family) - tail :]}"
+
+    kept = _most(len(family) - 1, lambda kept: scale.width(cut(kept), role, size) <= room)
+    return cut(kept) if kept > 1 else shorten(scale, f"{given} {family[:1]}{ELLIPSIS}", role, room, size)
 
 
 def wrap(scale: Scale, text: str, role: Role, room: float, size: float | None = None) -> list[str]:

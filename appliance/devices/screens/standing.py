@@ -112,7 +112,7 @@ def setup(scene: SetupScene, scale: Scale, width: float) -> list[Still]:
     items = heading(scene.name, scene.below, scale, width / 2 - LEFT)
     x = width / 2 + COLUMN
     for i, text in enumerate(scene.how):
-        items += _marked(text, x, 11.85 + i * 7.15, scale)
+        items += _marked(text, x, 11.85 + i * 7.15, scale, width - EDGE)
     groups, x = scene.code.split(), LEFT
     for group in groups:
         items.append(Words(x, STAND, group, "clock", size=30.5, tracking=0.01))
@@ -123,12 +123,13 @@ def setup(scene: SetupScene, scale: Scale, width: float) -> list[Still]:
     return items
 
 
-def _marked(text: str, x: float, baseline: float, scale: Scale) -> list[Still]:
+def _marked(text: str, x: float, baseline: float, scale: Scale, right: float) -> list[Still]:
     """A line in second text, with what stands in brackets in first text."""
     items: list[Still] = []
     for part in re.split(r"(\[[^]]*])", text):
         words = part.strip(" ").strip("[]")
         if words:
+            words = shorten(scale, words, "body", right - x)
             items.append(Words(x, baseline, words, "body", "paper" if part.startswith("[") else "soft"))
             x += scale.width(words, "body") + 1.8
     return items
@@ -154,8 +155,9 @@ def error(scene: ErrorScene, scale: Scale, width: float) -> list[Still]:
         items.append(Words(LEFT, last - (len(lines) - 1 - i) * 14.3, text, "hero", size=13))
     if scene.details is not None:
         x = width - EDGE - QR_WALL
-        items.append(Words(x, 66.1, scene.details.title, "strong"))
-        items += [Words(x, 73.0 + i * BODY_LEADING, t, "body", "soft") for i, t in enumerate(scene.details.lines)]
+        items.append(Words(x, 66.1, shorten(scale, scene.details.title, "strong", QR_WALL), "strong"))
+        for i, text in enumerate(scene.details.lines):
+            items.append(Words(x, 73.0 + i * BODY_LEADING, shorten(scale, text, "body", QR_WALL), "body", "soft"))
         items.append(Plate(Rect(x, QR_Y, QR_WALL, QR_WALL), QR_R, QR_MARGIN, scene.details.link))
     return items
 

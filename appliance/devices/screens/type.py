@@ -8,8 +8,9 @@ import logging
 import subprocess
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 
 from PIL import Image, ImageDraw, ImageFont, features
 
@@ -22,6 +23,8 @@ CJK_SCRIPTS = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "I
 RIGHT_TO_LEFT = frozenset({"R", "AL"})
 EMOJI_PX = 109  # the only size Noto Color Emoji has
 ELLIPSIS = "…"
+LONGEST_LINE = 400  # letters; more are never seen
+JOINERS = "\u200c\u200d\ufe0f"
 FAKE_BOLD = 1 / 56  # em on each side
 
 # Where Inter has no letters: the family to ask for, by the first word of a letter's Unicode name.
@@ -127,6 +130,7 @@ class _Piece:
     features: tuple[str, ...]
     direction: str | None
     emoji_scale: float = 0.0  # 0: not emoji
+    tracking: float = 0.0  # px from letter to letter
     stroke: float = 0.0  # px around each letter, where bold is wanted and the font has none
 
 
@@ -154,7 +158,6 @@ def _font_of(run: Run, style: Face, px: int) -> ImageFont.FreeTypeFont:
 def _pieces(text: str, style: Face, px: int, tracking: float, wanted: tuple[str, ...]) -> Iterator[_Piece]:
     """Yield what is drawn in one go, from left to right."""
     at = 0.0
-    shaped = features.check("raqm")
     parts = runs(text)
     for run in reversed(parts) if is_right_to_left(text) else parts:
         if run.script == "EMOJI":
@@ -164,25 +167,48 @@ def _pieces(text: str, style: Face, px: int, tracking: float, wanted: tuple[str,
             at += font.getlength(run.text) * scale
             continue
         font = _font_of(run, style, px)
+        shaped = font.layout_engine == ImageFont.Layout.RAQM  # Pillow's own font is not
         asked = wanted if shaped and run.script in TRACKED_SCRIPTS else ()
-        if tracking and run.script in TRACKED_SCRIPTS:
-            for i, letter in enumerate(run.text):
-                # Up to and with this letter, less the letter: that keeps the kerning of the pair before it.
-                here = font.getlength(run.text[: i + 1], features=list(asked) or None)
-                here -= font.getlength(letter, features=list(asked) or None)
-                yield _Piece(at + here + i * tracking * px, letter, font, asked, None)
-            at += font.getlength(run.text, features=list(asked) or None) + len(run.text) * tracking * px
-            continue
+        apart = tracking * px if run.script in TRACKED_SCRIPTS else 0.0
         direction = ("rtl" if run.right_to_left else "ltr") if shaped else None
         thin = run.script not in TRACKED_SCRIPTS and style.beside == "Bold" and "Bold" not in (font.getname()[1] or "")
-        yield _Piece(at, run.text, font, asked, direction, stroke=px * FAKE_BOLD if thin else 0.0)
-        at += font.getlength(run.text, features=list(asked) or None, direction=direction)
+        piece = _Piece(at, run.text, font, asked, direction, stroke=px * FAKE_BOLD if thin else 0.0, tracking=apart)
+        yield piece
+        at += _advance(piece) + apart
+
+
+def _glyphs(piece: _Piece) -> Iterator[_Piece]:
+    """Yield the letters of a tracked piece, each with its accents, at their places; another piece as it is."""
+    if not piece.tracking:
+        yield piece
+        return
+    wanted = list(piece.features) or None
+    start = count = 0
+    for end in range(1, len(piece.text) + 1):
+        if end < len(piece.text) and unicodedata.category(piece.text[end])[0] == "M":
+            continue
+        letter = piece.text[start:end]
+        # Up to and with this letter, less the letter: that keeps the kerning of the pair before it.
+        here = piece.font.getlength(piece.text[:end], features=wanted) - piece.font.getlength(letter, features=wanted)
+        yield replace(piece, at=piece.at + here + count * piece.tracking, text=letter, tracking=0.0)
+        start, count = end, count + 1
+
+
+def drawable(text: str) -> str:
+    """Return a text without what has no shape: people's names hold anything. Joiners of letters and emoji are kept."""
+    plain = (" " if letter.isspace() else letter for letter in text[:LONGEST_LINE])
+    kept = unicodedata.normalize("NFC", "".join(plain))
+    return "".join(c for c in kept if unicodedata.category(c)[0] != "C" or c in JOINERS)
 
 
 @lru_cache(maxsize=2048)
 def set_line(text: str, style: Face, px: int, tracking: float, wanted: tuple[str, ...]) -> Setting:
     """Set one line of text in a font of `px` pixels; `tracking` in em, `wanted` OpenType features."""
-    pieces = tuple(_pieces(text, style, px, tracking, wanted))
+    try:
+        pieces = tuple(_pieces(drawable(text), style, px, tracking, wanted))
+    except RuntimeError as error:  # raqm says no more than that it failed
+        log.warning("a text of %d letters cannot be set: %s", len(text), error)
+        pieces = tuple(_pieces("?", style, px, tracking, wanted))
     if not pieces:
         return Setting((), 0.0, 0.0)
     return Setting(pieces, _ink_left(pieces[0]), pieces[-1].at + _advance(pieces[-1]))
@@ -190,7 +216,8 @@ def set_line(text: str, style: Face, px: int, tracking: float, wanted: tuple[str
 
 def _advance(piece: _Piece) -> float:
     wanted = list(piece.features) or None
-    return piece.font.getlength(piece.text, features=wanted, direction=piece.direction) * (piece.emoji_scale or 1.0)
+    length = piece.font.getlength(piece.text, features=wanted, direction=piece.direction) * (piece.emoji_scale or 1.0)
+    return length + piece.tracking * (len(piece.text) - 1)
 
 
 def _ink_left(piece: _Piece) -> float:
@@ -220,7 +247,7 @@ def draw_line(setting: Setting, colour: tuple[int, int, int], fraction: float) -
     mask = Image.new("L", (width, top + bottom))
     pen = ImageDraw.Draw(mask)
     image = Image.new("RGBA", mask.size, (*colour, 0))
-    for piece in setting.pieces:
+    for piece in chain.from_iterable(_glyphs(run) for run in setting.pieces):
         x = pad + fraction - setting.ink_left + piece.at
         if piece.emoji_scale:
             _draw_emoji(image, piece, x, top)
