@@ -74,7 +74,7 @@ class Admission:
     async def _why_not_there(self, token: AccessToken, wanted: str) -> RoomError:
         """Tell a room that has ended from one that never was; `wanted` or the token's grant is a SID."""
         sid = wanted if looks_like("RM", wanted) else token.room or ""
-        async with self._running.store.engine.connect() as connection:
+        async with self._running.store.read() as connection:
             ended = await find_room(connection, token.account_sid, sid=sid)
         if ended and sid == wanted:
             return RoomCompletedError()

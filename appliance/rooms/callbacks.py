@@ -18,6 +18,7 @@ from yarl import URL
 
 from appliance import PRODUCT, __version__
 from appliance.clock import Clock
+from appliance.errors import ConfigurationError
 from appliance.rooms.addresses import Network, is_within
 from appliance.rooms.callback_request import CallbackTarget, build_request, read_target
 from appliance.rooms.delivery import Breaker, Outcome, OutcomeClass
@@ -100,7 +101,10 @@ class HttpSink:
     async def __aenter__(self) -> Self:
         trust = ssl.create_default_context()
         if self._ca_file:
-            trust.load_verify_locations(self._ca_file)
+            try:
+                trust.load_verify_locations(self._ca_file)
+            except (OSError, ssl.SSLError) as error:
+                raise ConfigurationError([f"callbacks.ca_file {self._ca_file}: {error}"]) from error
         connector = aiohttp.TCPConnector(ssl=trust, resolver=self._resolver, use_dns_cache=False, force_close=True)
         self._session = aiohttp.ClientSession(
             connector=connector,

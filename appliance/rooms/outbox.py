@@ -48,7 +48,7 @@ class Outbox:
     async def run(self) -> None:
         """Deliver until cancelled, beginning with what an earlier life left."""
         async with asyncio.TaskGroup() as self._tasks:
-            async with self._store.engine.connect() as connection:
+            async with self._store.read() as connection:
                 waiting = await waiting_rooms(connection, self._sink.name)
             for room_sid in waiting:
                 self.wake(RoomSid(room_sid))
@@ -70,7 +70,7 @@ class Outbox:
         try:
             while True:
                 self._again.discard(room_sid)
-                async with self._store.engine.connect() as connection:
+                async with self._store.read() as connection:
                     due = await head_of_queue(connection, self._sink.name, room_sid)
                 if due:
                     await self._attempt(due)
@@ -114,6 +114,7 @@ class Outbox:
         try:
             return await self._sink.deliver(due)
         except Exception as error:
+            # A bug over one event must not end everybody's calls, and again at every start.
             log.exception("delivering %s to %s failed", due.event_id, due.sink)
             return Outcome(kind=OutcomeClass.REFUSED, error=f"{type(error).__name__}: {error}")
 

@@ -190,7 +190,7 @@ class RestApi:
             created_before=call.given.moment("DateCreatedBefore"),
         )
         page = read_page_request(call.given, _ROOM_FILTERS, self._page_secret)
-        async with self._service.store.engine.connect() as connection:
+        async with self._service.store.read() as connection:
             rooms, more = await list_rooms(connection, chosen, page.window)
         items = [room_json(room, call.base_url) for room in rooms]
         keys = [Key(room.created, room.sid) for room in rooms]
@@ -214,7 +214,7 @@ class RestApi:
             created_before=call.given.moment("DateCreatedBefore"),
         )
         page = read_page_request(call.given, _PARTICIPANT_FILTERS, self._page_secret)
-        async with self._service.store.engine.connect() as connection:
+        async with self._service.store.read() as connection:
             found, more = await list_participants(connection, chosen, page.window)
         items = [participant_json(participant, room, call.base_url) for participant in found]
         keys = [Key(participant.started, participant.sid) for participant in found]
@@ -238,7 +238,7 @@ class RestApi:
 
     async def _participant(self, call: Call, room: Room, key: str = "") -> Participant:
         key = key or call.keys[1]
-        async with self._service.store.engine.connect() as connection:
+        async with self._service.store.read() as connection:
             by_sid = looks_like("PA", key)
             found = await find_participant(
                 connection, room.sid, sid=key if by_sid else "", identity="" if by_sid else key

@@ -15,6 +15,7 @@ from appliance.errors import (
     AccessTokenIssuerInvalidError,
     ParticipantSessionTooLongError,
     RoomConnectFailedError,
+    RoomError,
     RoomKioskError,
     RoomQuotaExceededError,
     RoomRoomExistsError,
@@ -139,9 +140,13 @@ class RoomsService:
                 53206 quota, 53403 the offer, 53004 no offer, 53103 and 53104 no better code.
         """
         token = self.verify_token(request.token)
-        entry = await self._admission.find_entry(token, request.room)
         attachment = Attachment(new_session(), tell)
-        stay, written = await self._admission.take_in(entry, token, request, attachment)
+        try:
+            entry = await self._admission.find_entry(token, request.room)
+            stay, written = await self._admission.take_in(entry, token, request, attachment)
+        except RoomError as error:
+            log.info("%s, room %r: not admitted: %d %s", token.identity, request.room, error.code, error)
+            raise
         try:
             await self._durable(written)
         except BaseException as error:
@@ -273,7 +278,11 @@ class RoomsService:
             RoomError: 20101-20107, 53200-53202 (tokens.md 4).
         """
         now = self._clock.now().timestamp()
-        return verify(token, self.credentials.find_key, now=now, leeway_s=self.settings.token_leeway_s)
+        try:
+            return verify(token, self.credentials.find_key, now=now, leeway_s=self.settings.token_leeway_s)
+        except RoomError as error:
+            log.info("access token refused: %d %s", error.code, error)  # never the token
+            raise
 
     # --- for REST and the guest page ----------------------------------------------------------------------------------
 
@@ -327,7 +336,7 @@ class RoomsService:
 
     async def find_room(self, account_sid: AccountSid, key: str) -> Room | None:
         """Return the room of this SID in any status, or the one in progress of this name, as it is stored."""
-        async with self.store.engine.connect() as connection:
+        async with self.store.read() as connection:
             by_sid = looks_like("RM", key)
             return await find_room(connection, account_sid, sid=key if by_sid else "", name="" if by_sid else key)
 
@@ -361,7 +370,7 @@ class RoomsService:
         Nobody's media survived: whoever was in a room has left it. A room made by REST goes on, empty; an ad-hoc room
         has failed.
         """
-        async with self.store.engine.connect() as connection:
+        async with self.store.read() as connection:
             left = await rooms_in_progress(connection)
         for room in left:
             entry = RoomEntry(room=room)

@@ -8,8 +8,8 @@ tried again; `healthy` is False then.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -18,11 +18,13 @@ from typing import Any, Self, cast
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from appliance.backoff import Backoff, geometric
+from appliance.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
 
@@ -30,16 +32,22 @@ Job = Callable[[AsyncConnection], Awaitable[None]]
 _RETRY_STEPS_S = geometric(0.1, 2.0, 5.0)
 _MAX_JOBS_PER_TRANSACTION = 200
 _CLOSING_DEADLINE_S = 2.0
+_MAX_READERS = 8  # fewer than the pool holds
 
 
 class Store:
-    """`async with Store(url) as store:`; `url` as SQLAlchemy wants it, with an async driver."""
+    """`async with Store(url) as store:`; `url` as SQLAlchemy wants it, with an async driver.
+
+    Raises:
+        ConfigurationError: on entering: there is no such database, it cannot be reached, or it is a newer one.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._engine: AsyncEngine | None = None
         self._jobs: asyncio.Queue[tuple[Job, asyncio.Future[None]] | None] = asyncio.Queue()
         self._writer: asyncio.Task[None] | None = None
+        self._reads = asyncio.Semaphore(_MAX_READERS)
         self.healthy = True
 
     async def __aenter__(self) -> Self:
@@ -49,6 +57,10 @@ class Store:
         try:
             async with self._engine.begin() as connection:
                 await connection.run_sync(_migrate)
+        except (DBAPIError, CommandError, OSError) as error:
+            await self._engine.dispose()
+            reason = error.orig if isinstance(error, DBAPIError) else error
+            raise ConfigurationError([f"store.url: {self._engine.url!r} cannot be used: {reason}"]) from error
         except BaseException:
             await self._engine.dispose()
             raise
@@ -70,6 +82,12 @@ class Store:
     def engine(self) -> AsyncEngine:
         assert self._engine, "the store is not open"
         return self._engine
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection to read by; a few at a time, so that a flood of readers waits instead of failing."""
+        async with self._reads, self.engine.connect() as connection:
+            yield connection
 
     def write(self, job: Job) -> "asyncio.Future[None]":
         """Queue a job. The future is done once it is committed; jobs commit in the order of the calls."""
@@ -138,11 +156,16 @@ def upsert(connection: AsyncConnection, table: sa.Table, row: dict[str, Any]) ->
 
 
 def _set_up_sqlite(connection: Any, record: Any) -> None:
-    cursor = connection.cursor()
-    # WAL: readers and the writer do not wait for each other. FULL: what was promised survives a power cut.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    """Set up a new connection; close it where that fails, since nobody else would, and it owns a thread."""
+    try:
+        cursor = connection.cursor()
+        # WAL: readers and the writer do not wait for each other. FULL: what was promised survives a power cut.
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _migrate(connection: sa.Connection) -> None:

@@ -1,0 +1,149 @@
+"""The store: what happens to calls and callers while it cannot be written, and how it is opened."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from appliance.errors import ConfigurationError, RoomError
+from appliance.rooms.conversation import UpdateRequest
+from appliance.rooms.room import RoomSettings
+from appliance.rooms.service import StoreUnavailable
+from appliance.rooms.store.store import Store
+from appliance.rooms.store.tables import events, rooms
+from tests.support.conditions import until
+from tests.support.rooms_running import RunningRooms, microphone, running_rooms
+
+
+class FullDisk:
+    """A job that fails as on a full disk until it is told to let go."""
+
+    def __init__(self) -> None:
+        self.full = True
+
+    async def __call__(self, connection: Any) -> None:
+        if self.full:
+            raise OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+
+
+async def fill(running: RunningRooms) -> FullDisk:
+    disk = FullDisk()
+    running.store.write(disk)
+    await until("the store has noticed", lambda: not running.store.healthy)
+    return disk
+
+
+async def test_a_full_disk_refuses_newcomers_and_leaves_calls_alone(tmp_path: Path) -> None:
+    async with running_rooms(tmp_path) as running:
+        ann, bob = running.client("ann"), running.client("bob")
+        await ann.join("lobby", microphone())
+        await bob.join("lobby")
+        disk = await fill(running)
+
+        with pytest.raises(RoomError) as caught:
+            await running.client("cid").join("lobby")
+        assert caught.value.code == 53104
+        with pytest.raises(RoomError) as caught:
+            await running.client("cid").join("hall")
+        assert caught.value.code == 53103
+        with pytest.raises(StoreUnavailable):
+            await running.service.create_room(running.credentials.account_sid, "hall", RoomSettings())
+        async with aiohttp.ClientSession() as http, http.get(f"{running.url}/readyz") as answer:
+            assert answer.status == 503
+        running.service.update(ann.here, UpdateRequest(revision=2, tracks=(microphone(enabled=False),)))
+        assert [state.tracks[0].enabled for state in bob.seen] == [False]
+
+        disk.full = False
+        await until("it is written again", lambda: running.store.healthy)
+        assert (await running.client("cid").join("lobby")).room_name == "lobby"
+        async with running.store.read() as connection:
+            names = [row.name for row in await connection.execute(sa.select(events).order_by(events.c.seq))]
+        assert names[-2:] == ["track-disabled", "participant-connected"]
+
+
+async def test_jobs_are_written_in_the_order_of_the_calls(tmp_path: Path) -> None:
+    done: list[int] = []
+
+    def job(number: int) -> Any:
+        async def write(connection: Any) -> None:
+            done.append(number)
+
+        return write
+
+    async with Store(f"sqlite+aiosqlite:///{tmp_path / 'a.sqlite3'}") as store:
+        await asyncio.gather(*(store.write(job(number)) for number in range(500)))
+
+    assert done == list(range(500))
+
+
+async def test_what_is_queued_when_the_store_closes_is_still_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite3"
+    async with Store(f"sqlite+aiosqlite:///{path}") as store:
+
+        async def make(connection: Any) -> None:
+            await connection.execute(sa.text("CREATE TABLE queued (n INTEGER)"))
+
+        store.write(make)
+
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(*) FROM queued").fetchone() == (0,)
+    connection.close()
+
+
+async def test_a_job_that_the_database_will_never_take_ends_the_writer(tmp_path: Path) -> None:
+    async def bad(connection: Any) -> None:
+        await connection.execute(sa.insert(rooms).values({"sid": "RM1"}))
+
+    async with Store(f"sqlite+aiosqlite:///{tmp_path / 'a.sqlite3'}") as store:
+        done = store.write(bad)
+        with pytest.raises(IntegrityError):
+            await store.watch()
+        with pytest.raises(IntegrityError):
+            await done
+
+
+async def test_a_flood_of_readers_waits_its_turn(tmp_path: Path) -> None:
+    async with Store(f"sqlite+aiosqlite:///{tmp_path / 'a.sqlite3'}") as store:
+
+        async def read() -> int:
+            async with store.read() as connection:
+                return int((await connection.execute(sa.text("SELECT 1"))).scalar_one())
+
+        assert sum(await asyncio.gather(*(read() for _ in range(300)))) == 300
+
+
+@pytest.mark.parametrize("what", ["no folder", "no database", "a newer one"])
+async def test_a_store_that_cannot_be_used_is_told_at_the_start(tmp_path: Path, what: str) -> None:
+    path = tmp_path / ("nowhere/a.sqlite3" if what == "no folder" else "a.sqlite3")
+    if what == "no database":
+        path.write_bytes(b"this is no database at all, " * 100)
+    if what == "a newer one":
+        async with Store(f"sqlite+aiosqlite:///{path}"):
+            pass
+        with sqlite3.connect(path) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.close()
+
+    with pytest.raises(ConfigurationError, match=r"^store\.url: .* cannot be used: "):
+        async with Store(f"sqlite+aiosqlite:///{path}"):
+            pass
+
+
+async def test_the_tables_of_the_code_are_those_that_the_migrations_make(tmp_path: Path) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    from appliance.rooms.store.tables import metadata
+
+    def differences(connection: sa.Connection) -> list[Any]:
+        found = compare_metadata(MigrationContext.configure(connection), metadata)
+        # Constraints and indexes stand in the migrations alone; tables and columns have to agree.
+        return [each for each in found if isinstance(each, tuple) and each[0].endswith(("_table", "_column"))]
+
+    async with Store(f"sqlite+aiosqlite:///{tmp_path / 'a.sqlite3'}") as store, store.engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
