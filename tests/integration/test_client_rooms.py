@@ -186,10 +186,10 @@ async def test_killed_sockets_are_resumed_while_media_flows_on(join: Any, rooms:
 
 async def test_what_was_published_while_the_socket_was_gone_arrives(join: Any, rooms: RunningRooms) -> None:
     alice, bob = await join("alice"), await join("bob")
+    camera = LocalVideoTrack(NumberedPictures(), "camera")
+    alice.on("reconnecting", lambda error: alice.local_participant.add(camera))
 
     rooms.kill_sockets()
-    await until(lambda: alice.state is RoomState.RECONNECTING)
-    alice.local_participant.add(LocalVideoTrack(NumberedPictures(), "camera"))
 
     numbers = await numbers_of(await remote_track(bob, "camera"), 5)
     assert numbers == sorted(set(numbers))
