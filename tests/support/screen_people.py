@@ -13,13 +13,14 @@ HAIR = ("#1c1512", "#6b4a2e", "#131417", "#3f6f8a", "#8f3b22", "#4b3b31", "#1d16
 
 
 def person(number: int, size: tuple[int, int] = (1280, 720), finer: int = 2) -> Image.Image:
-    """Draw somebody: shoulders, hair, face, before a wall that is lighter on the left. RGB."""
+    """Draw somebody: shoulders, hair, face, before a wall with something on it. RGB."""
     w, h = size[0] * finer, size[1] * finer
     n = number % len(WALLS)
-    wall = Image.new("RGB", (w, h), WALLS[n])
-    shade = Image.linear_gradient("L").rotate(90).resize((w, h)).point(lambda v: v // 3)
-    image = Image.composite(Image.new("RGB", (w, h), "#101010"), wall, shade)
+    image = Image.new("RGB", (w, h), WALLS[n])
     pen = ImageDraw.Draw(image)
+    lighter = Image.blend(image.crop((0, 0, 1, 1)), Image.new("RGB", (1, 1), "#ffffff"), 0.16).getpixel((0, 0))
+    left, top = (0.1, 0.14) if n % 2 else (0.74, 0.1)  # a picture, or a window
+    pen.rectangle((left * w, top * h, (left + 0.17) * w, (top + 0.34) * h), fill=lighter)
 
     def ellipse(x: float, y: float, rx: float, ry: float, colour: str) -> None:
         pen.ellipse(((x - rx) * h, (y - ry) * h, (x + rx) * h, (y + ry) * h), fill=colour)

@@ -1,12 +1,17 @@
 """Draw every screen of the wall into a folder, to lay them beside the pictures they are meant to be.
 
-python -m tests.support.screen_proof FOLDER [--size 1920x1080] [--only NAME]
+python -m tests.support.screen_proof FOLDER [--size 1920x1080] [--only NAME] [--documentation]
+
+With --documentation six of them come 1280 px wide, in few colours and so small, under the names docs/images has.
 """
 
 import argparse
 import asyncio
+import tempfile
 from dataclasses import replace
 from pathlib import Path
+
+from PIL import Image
 
 from appliance.devices.screens.base import (
     SELF_SLOT,
@@ -202,15 +207,35 @@ async def draw_all(folder: Path, size: tuple[int, int], only: str | None) -> Non
                 await asyncio.to_thread((folder / f"{name}.png").write_bytes, picture)
 
 
+DOCUMENTED = {
+    "wall-idle": "wall-idle", "wall-call-4": "wall-call", "wall-muted": "wall-muted", "wall-error": "wall-error",
+    "wall-joining": "wall-joining", "wall-reconnecting": "wall-reconnecting",
+}  # fmt: skip
+
+
+def for_documentation(drawn: Path, folder: Path) -> None:
+    """Reduce pictures for docs/images."""
+    for name, called in DOCUMENTED.items():
+        picture = Image.open(drawn / f"{name}.png").convert("RGB").resize((1280, 720), Image.Resampling.LANCZOS)
+        few = picture.quantize(192, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        few.save(folder / f"{called}.png", optimize=True)
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--size", default="1920x1080")
     arguments.add_argument("--only")
+    arguments.add_argument("--documentation", action="store_true")
     given = arguments.parse_args()
     width, height = (int(n) for n in given.size.split("x"))
     given.folder.mkdir(parents=True, exist_ok=True)
-    asyncio.run(draw_all(given.folder, (width, height), given.only))
+    if given.documentation:
+        with tempfile.TemporaryDirectory() as drawn:
+            asyncio.run(draw_all(Path(drawn), (1920, 1080), None))
+            for_documentation(Path(drawn), given.folder)
+    else:
+        asyncio.run(draw_all(given.folder, (width, height), given.only))
 
 
 if __name__ == "__main__":

@@ -159,6 +159,7 @@ class _Painter:
         if opened < 1:
             return
         x += edge + PILL["pad_left"]
-        self.items.append(Icon(pill.icon, x, PILL["y"] + (PILL["h"] - PILL["icon"]) / 2, PILL["icon"], ink))
+        y = PILL["y"] + (PILL["h"] - PILL["icon"]) / 2
+        self.items.append(Icon(pill.icon, x, y, PILL["icon"], ink, bars=1))  # bars stand for a weak link here
         x += PILL["icon"] + PILL["between"]
         self.items.append(Words(x, PILL_BASELINE, pill.word, "strong", ink))
