@@ -115,6 +115,10 @@ class PiEncodedCamera(_PiModule):
         super().__init__(settings)
         self._bitrate_bps = settings.bitrate_bps
 
+    def open(self) -> AbstractAsyncContextManager[None]:
+        self._bitrate_bps = self._settings.bitrate_bps  # what a new worker starts with
+        return super().open()
+
     async def read(self) -> EncodedFrame:
         return await self._opened_link().units.take(f"camera {self.name}", FRAME_DEADLINE_S)
 
