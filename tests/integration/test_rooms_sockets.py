@@ -11,7 +11,8 @@ import pytest
 from aiohttp import web
 
 from appliance.clock import SystemClock
-from appliance.media_engine import TrackKind
+from appliance.media_engine import Description, DescriptionType, Negotiate, PeerConnectionState, TrackKind
+from appliance.rooms import sockets as sockets_module
 from appliance.rooms.credentials import Credentials
 from appliance.rooms.service import RoomsService, ServiceSettings
 from appliance.rooms.sockets import SignalingSockets
@@ -331,6 +332,52 @@ async def test_leaving_while_being_admitted_leaves_nobody_behind(host: Host) -> 
                 == [(bob.session._connected.participant.sid)]
             ),  # type: ignore[union-attr]
         )
+
+
+async def test_a_bug_while_admitting_is_told_by_number_and_harms_nobody(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with host.participant("bob", CAMERA) as bob:
+        await bob.joined()
+
+        def fail(peer: FakePeer) -> None:
+            raise RuntimeError("a bug")
+
+        host.engine.before_answer = fail
+        async with host.participant("alice", MICROPHONE) as alice:
+            error = (await alice.saw(Disconnected)).error
+
+        assert error is not None
+        assert error.code == 53104
+        assert "a bug" in caplog.text
+        assert bob.count(Disconnected) == 0
+
+
+async def test_a_client_that_takes_nothing_is_given_up_and_the_others_go_on(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets_module, "WRITE_DEADLINE_S", 0.3)
+    async with host.participant("bob", CAMERA) as bob, aiohttp.ClientSession() as http:
+        await bob.joined()
+        stalled = await _join_by_hand(http, host)
+        await until("there", lambda: _in_state(bob, ParticipantState.CONNECTED))
+        peer = host.engine.peer(str(only(bob.participants).sid))  # type: ignore[attr-defined]
+        offer = Description(type=DescriptionType.OFFER, revision=2, sdp="x" * 1_000_000)
+        _stop_reading(stalled)
+        for _ in range(30):
+            peer.say(Negotiate(peer_connections=(PeerConnectionState(id="pc", description=offer),)))
+
+        await until("given up", lambda: len(host.sockets) == 1)
+        assert bob.count(Disconnected) == 0
+        stalled._response.close()
+
+
+def _stop_reading(socket: aiohttp.ClientWebSocketResponse) -> None:
+    connection = socket._response.connection
+    assert connection
+    transport = connection.transport
+    assert transport
+    transport.pause_reading()  # type: ignore[attr-defined]
 
 
 # --- bad input -------------------------------------------------------------------------------------------------------
