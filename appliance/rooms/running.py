@@ -36,7 +36,7 @@ from appliance.rooms.conversation import (
     RoomEnded,
     participant_state,
 )
-from appliance.rooms.events import EndReason, LeaveReason
+from appliance.rooms.events import EndReason, EventName, LeaveReason
 from appliance.rooms.publishing import PublishingOutcome, Track, TrackWish
 from appliance.rooms.registry import Registry, RoomEntry, Stay
 from appliance.rooms.room import Change, Participant, ParticipantStatus, RoomStatus
@@ -47,6 +47,8 @@ from appliance.sids import ParticipantSid, RoomSid, new_track_sid
 log = logging.getLogger(__name__)
 
 _REMEMBERED_SESSIONS = 2000
+_MOVES_TRACKS = (EventName.PARTICIPANT_CONNECTED, EventName.TRACK_ADDED, EventName.TRACK_REMOVED)
+"""After these somebody may have to receive something else; muting is no reason to look through a whole room."""
 CommitListener = Callable[[RoomSid], None]
 
 
@@ -96,7 +98,8 @@ class Running:
             seen = tuple(state for state in states if state.sid != stay.participant_sid)
             if seen:
                 stay.tell(Changed(participants=seen))
-        self.resubscribe(entry)
+        if any(event.name in _MOVES_TRACKS for event in change.events):
+            self.resubscribe(entry)
         _log(change)
         return written
 
