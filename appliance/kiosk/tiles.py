@@ -2,7 +2,8 @@
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from appliance.devices.screens.base import SELF_SLOT, Rect, SelfView, Tile, Wall
 from appliance.kiosk.state import Person
@@ -16,6 +17,9 @@ LARGEST_GALLERY = 16
 SMALL_BELOW, FIRST_NAME_BELOW = 70.0, 32.0  # widths of a tile in u: smaller tag; first name only
 SELF_GALLERY = (30.0, 16.875)
 SELF_ONE = (44.0, 24.75)
+SELF_SPEAKER = Rect(10.0, 92.75, 36.0, 20.25)
+SPEAKER_MAIN = Rect(8.0, 6.6, 192.8, 108.4)
+STRIP_X, TOP_OF_STRIP, STRIP, STRIP_ROWS = 202.8, 6.6, (29.2, 16.4), 6
 SELF_LARGE = Rect(8.0, 56.5, 104.0, 58.5)  # while we are the only ones to see
 TOUCH_STAND, TOUCH_EDGE, TOUCH_LINE = 37.5, 3.0, 41.0
 TOUCH_SELF = (20.0, 11.25)
@@ -33,11 +37,18 @@ class Layout:
     self_view: SelfView | None
 
 
-def layout(people: Sequence[Person], wall: Wall, *, own_camera: bool, self_view: bool = True) -> Layout:
+def layout(
+    people: Sequence[Person],
+    wall: Wall,
+    *,
+    own_camera: bool,
+    self_view: bool = True,
+    mode: Literal["gallery", "speaker"] = "gallery",
+) -> Layout:
     """Lay out a call.
 
-    One other person fills the screen; more stand in a gallery of 2, 3 or 4 columns. Everybody keeps a place: whoever
-    finds none is counted in the last tile.
+    One other person fills the screen; more stand in a gallery of 2, 3 or 4 columns, or beside whoever speaks, who then
+    is large. Everybody keeps a place: whoever finds none is counted in the last tile.
 
     Args:
         people: in the order they keep, oldest first.
@@ -56,6 +67,9 @@ def layout(people: Sequence[Person], wall: Wall, *, own_camera: bool, self_view:
             (_tile(people[0], place, full=True),),
             SelfView(Rect(EDGE, STAND - h, w, h), own, framed=True) if self_view else None,
         )
+    if mode == "speaker":
+        view = SelfView(SELF_SPEAKER, own, framed=True) if self_view else None
+        return Layout(_speaker(people, wall), view)
     w, h = SELF_GALLERY
     left = STAGE_X if self_view else (wall.width - (wall.width - STAGE_X - EDGE)) / 2
     stage = Rect(left, TOP, wall.width - STAGE_X - EDGE, STAND - TOP)
@@ -75,6 +89,22 @@ def _touch(people: Sequence[Person], wall: Wall, own: str | None, self_view: boo
     left = TOUCH_EDGE + w + 2 if self_view else TOUCH_EDGE
     stage = Rect(left, 6.5, wall.width - left - TOUCH_EDGE, TOUCH_STAND - 6.5)
     return Layout(_gallery(people, stage, TOUCH_GAP), view)
+
+
+def _speaker(people: Sequence[Person], wall: Wall) -> tuple[Tile, ...]:
+    """Whoever speaks, else who came first, is large; the others stand in a strip on the right, in their order."""
+    main = next((person for person in people if person.speaking), people[0])
+    others = [person for person in people if person is not main]
+    wider = wall.width - 240
+    x, y, w, h = SPEAKER_MAIN
+    tiles = [replace(_tile(main, Rect(x, y, w + wider, h)), look="main", speaking=False, name=main.name)]
+    for i, person in enumerate(others[:STRIP_ROWS]):
+        place = Rect(STRIP_X + wider, TOP_OF_STRIP + i * (STRIP[1] + GAP), *STRIP)
+        if i == STRIP_ROWS - 1 and len(others) > STRIP_ROWS:
+            tiles.append(Tile("rest", "", f"+{len(others) - i}", place, look="rest"))
+        else:
+            tiles.append(replace(_tile(person, place), speaking=False))
+    return tuple(tiles)
 
 
 def columns(count: int) -> int:

@@ -25,6 +25,7 @@ from appliance.devices.screens.base import (
     SelfView,
     StartingScene,
     Tile,
+    TouchKey,
 )
 from appliance.devices.screens.drawing import DrawThread
 from appliance.devices.screens.hdmi import HdmiScreen
@@ -274,6 +275,25 @@ async def test_drawing_that_hangs_is_seen(screen: DrawThread, monkeypatch: pytes
         go_on.set()
         monkeypatch.setattr(drawing, "STUCK_AFTER_S", 5.0)
         await until(lambda: screen.health().state == "shown")
+
+
+async def test_a_touch_on_a_key_is_told_and_one_beside_it_is_not() -> None:
+    sdl2 = pytest.importorskip("sdl2", reason="the SDL2 library is not installed")
+    screen = HdmiScreen("dummy", reduced_motion=True)
+    told: list[str] = []
+    screen.on_key = told.append
+    keys = (TouchKey("microphone", "mic-off", "Muted", 1, tone="muted"), TouchKey("leave", "leave", "Leave", 2))
+    with screen.open((800, 480)):
+        screen.show(replace(call_with(), keys=keys))
+        picture = await seen(screen)
+        assert picture.getpixel((300, 380)) == RGB["muted"]
+        for x, y in ((100, 400), (400, 200), (656, 410)):  # where the camera's key is not; the picture; leave
+            event = sdl2.SDL_Event()
+            event.type = sdl2.SDL_MOUSEBUTTONDOWN
+            event.button.x, event.button.y = x, y
+            sdl2.SDL_PushEvent(event)
+        await until(lambda: bool(told))
+    assert told == ["leave"]
 
 
 def test_a_driver_that_sdl_does_not_have_is_missing() -> None:

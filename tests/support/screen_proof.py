@@ -10,6 +10,7 @@ import asyncio
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 
@@ -71,9 +72,15 @@ def people(
 
 
 def in_call(
-    others: list[Person], wall: Wall, line: LineOfLight = CONNECTED, *, camera: bool = True, bars: int = 4
+    others: list[Person],
+    wall: Wall,
+    line: LineOfLight = CONNECTED,
+    *,
+    camera: bool = True,
+    bars: int = 4,
+    mode: Literal["gallery", "speaker"] = "gallery",
 ) -> CallScene:
-    placed = layout(others, wall, own_camera=camera)
+    placed = layout(others, wall, own_camera=camera, mode=mode)
     bar = Bar(
         left_icons=("camera",), left="Harbour", left_tone="paper", middle_icon="mic", middle="Microphone on",
         people=len(others) + 1, quality=bars, time="14:32",
@@ -129,6 +136,7 @@ def scenes(wall: Wall) -> dict[str, Scene]:
         "wall-call-4": in_call(people(4, muted=(3,), speaking=1), wall),
         "wall-call-9": in_call(people(9, muted=(0, 5, 8), speaking=4, dark=(7,)), wall, bars=3),
         "wall-call-16": in_call(people(16, muted=(2, 3), speaking=13, dark=(9, 10, 11, 12, 13, 14)), wall, bars=3),
+        "wall-speaker": in_call(people(9, muted=(5,), speaking=4), wall, mode="speaker"),
         "wall-camera-off": in_call(people(4, speaking=2), wall, camera_off, camera=False),
         "wall-muted": in_call(sofia, wall, cut),
         "wall-no-microphone": in_call(people(2), wall, absent),

@@ -1,5 +1,7 @@
 """Where people stand on the wall: the numbers of the geometry, and the names on the tiles."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,6 +57,20 @@ def test_sixteen_fit_and_the_seventeenth_is_counted() -> None:
     tiles = layout(people(17), WALL, own_camera=True).tiles
     assert len(tiles) == 16
     assert (tiles[-1].look, tiles[-1].initials, tiles[-1].slot) == ("rest", "+2", None)
+
+
+def test_who_speaks_is_large_and_six_more_stand_in_a_strip_the_last_counting_the_rest() -> None:
+    others = people(9)
+    others[4] = replace(others[4], speaking=True)
+    placed = layout(others, WALL, own_camera=True, mode="speaker")
+    main, *strip = placed.tiles
+    assert (main.key, main.place, main.look) == ("PA4", Rect(8, 6.6, 192.8, 108.4), "main")
+    assert [tile.key for tile in strip] == ["PA0", "PA1", "PA2", "PA3", "PA5", "rest"]
+    assert [rounded(tile.place) for tile in strip[::5]] == [(202.8, 6.6, 29.2, 16.4), (202.8, 98.6, 29.2, 16.4)]
+    assert strip[-1].initials == "+3"
+    assert strip[0].name == "Person", "the first name only"
+    assert placed.self_view is not None
+    assert placed.self_view.place == Rect(10, 92.75, 36, 20.25)
 
 
 def test_without_a_self_view_the_gallery_stands_in_the_middle() -> None:
