@@ -2,8 +2,12 @@
 
 import json
 import socket
+import time
 from pathlib import Path
 from typing import Any, Self
+
+FINGER_S = 0.1
+"""How long a button is down, and up before it is pressed again."""
 
 
 class ControlClient:
@@ -34,8 +38,8 @@ class ControlClient:
 
     def state(self) -> dict[str, Any]:
         """Return the state document."""
-        answer: dict[str, Any] = self.ask(get="state")["result"]
-        return answer.get("state", answer)  # type: ignore[no-any-return]
+        document: dict[str, Any] = self.ask(get="state")["result"]
+        return document
 
     def do(self, command: str, **arguments: Any) -> dict[str, Any]:
         return self.ask(do=command, arguments=arguments)
@@ -43,6 +47,13 @@ class ControlClient:
     def press(self, button: str, action: str = "press") -> dict[str, Any]:
         """Press or release a button of the virtual front plate."""
         return self.do("front_panel.press", button=button, action=action)
+
+    def tap(self, button: str) -> None:
+        """Press and release as a finger does: shorter would be taken for a bouncing contact."""
+        self.press(button)
+        time.sleep(FINGER_S)
+        self.press(button, "release")
+        time.sleep(FINGER_S)
 
     def close(self) -> None:
         self._lines.close()
