@@ -47,6 +47,10 @@ ERROR_WORDS: Mapping[str, str] = {
     "identity_invalid": "error.identity",
     "media_incompatible": "error.media",
 }
+TOLD_IN_IDLE = (
+    "duplicate_identity", "room_not_found", "room_name_invalid", "mic_absent", "camera_absent", "speaker_absent",
+)  # fmt: skip
+"""Issues that people in the room see while nothing goes on, the gravest first."""
 CABLE_HELPS = frozenset({"service_unreachable", "dns_failed"})
 
 
@@ -204,6 +208,7 @@ def _idle(state: KioskState, now: datetime, words: Words, light: LineOfLight) ->
         guest = Invitation(state.guest.link, words("idle.phone"), (host, slash + path) if slash else (host,))
     bar = _dark_bar(state, words)
     hint = _hint(state, words, "idle.hold", room=room) if room else ""
+    issue = next((code for code in TOLD_IN_IDLE if state.has_issue(code)), None)
     return IdleScene(
         line=light,
         name=_name(state),
@@ -211,6 +216,7 @@ def _idle(state: KioskState, now: datetime, words: Words, light: LineOfLight) ->
         date=words.day(now),
         clock=words.clock(now.time()),
         invitation=guest,
+        notice=words(f"issue.{issue}") if issue else "",
     )
 
 

@@ -167,6 +167,7 @@ class IdleScene(_Any):
     clock: str
     booking: Booking | None = None
     invitation: Invitation | None = None
+    notice: str = ""  # what wants a look, in place of the date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

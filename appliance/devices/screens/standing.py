@@ -50,7 +50,12 @@ def starting(scene: StartingScene, scale: Scale, width: float) -> list[Still]:
 def idle(scene: IdleScene, scale: Scale, width: float) -> list[Still]:
     right = width / 2 + COLUMN
     narrow = width / 2 - LEFT
-    items = heading(scene.name, scene.date, scale, narrow if scene.booking else width - LEFT - EDGE)
+    room = narrow if scene.booking else width - LEFT - EDGE
+    items = heading(scene.name, "" if scene.notice else scene.date, scale, room)
+    if scene.notice:
+        items.append(Icon("warning", LEFT, BELOW - ICON_RISE, ICON, "attention"))
+        text = shorten(scale, scene.notice, "strong", room - ICON - BETWEEN)
+        items.append(Words(LEFT + ICON + BETWEEN, BELOW, text, "strong", "attention"))
     items.append(Words(LEFT, STAND, scene.clock, "clock"))
     if scene.booking is not None:
         room = width - EDGE - right

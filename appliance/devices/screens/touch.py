@@ -147,7 +147,11 @@ def _above(scene: Scene, scale: Scale, width: float) -> list[Group]:
 
 
 def _idle(scene: IdleScene, scale: Scale, width: float) -> list[Still]:
-    items = _heading(scene.name, scene.date, scale, width)
+    items = _heading(scene.name, "" if scene.notice else scene.date, scale, width)
+    if scene.notice:
+        items.append(Icon("warning", LEFT, BELOW - 2.7, 3.4, "attention"))
+        text = shorten(scale, scene.notice, "strong", width / 2 - LEFT - 4.4)
+        items.append(Words(LEFT + 4.4, BELOW, text, "strong", "attention"))
     items.append(Words(LEFT, STAND, scene.clock, "clock"))
     x = width / 2 + 4
     if scene.booking is not None:

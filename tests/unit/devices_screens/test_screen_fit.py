@@ -14,8 +14,8 @@ from appliance.devices.screens.items import Icon, Item, Picture, Plate, Words
 from appliance.devices.screens.line import paint, still_pose
 from appliance.devices.screens.look import geometry
 from appliance.devices.screens.textures import Scale
-from appliance.kiosk.scenes import Rest, scene
-from appliance.kiosk.state import Device, Guest, KioskState, Next, Origin, Person, Phase, RoomView, Visit
+from appliance.kiosk.scenes import TOLD_IN_IDLE, Rest, scene
+from appliance.kiosk.state import Device, Guest, Issue, KioskState, Next, Origin, Person, Phase, RoomView, Visit
 from appliance.kiosk.words import PSEUDO
 from appliance.kiosk.words import Words as Catalogue
 
@@ -40,6 +40,7 @@ TWO = tuple(Person(sid=f"PA{i}", name=name) for i, name in enumerate(("Amara Oka
 STATES: dict[str, KioskState] = {
     "booting": BASE,
     "idle": replace(BASE, phase=Phase.IDLE),
+    **{f"idle, {code}": replace(BASE, phase=Phase.IDLE, issues=(Issue(code=code),)) for code in TOLD_IN_IDLE},
     "stopping": replace(BASE, phase=Phase.STOPPING),
     "leaving": replace(CALL, phase=Phase.LEAVING),
     "setup": replace(BASE, phase=Phase.SETUP, detail="K7QM 4TXR"),

@@ -24,6 +24,7 @@ from appliance.kiosk.scenes import Rest, next_change, scene
 from appliance.kiosk.state import (
     Device,
     Guest,
+    Issue,
     KioskState,
     Next,
     Origin,
@@ -62,6 +63,15 @@ def test_idle_says_name_date_time_how_to_join_and_that_nothing_is_open() -> None
     assert made.invitation.link == guest.link
     assert made.invitation.lines == ("rooms.example", "/join/harbour")
     assert made.booking is None
+
+
+def test_idle_tells_the_gravest_of_what_wants_a_look() -> None:
+    issues = tuple(Issue(code=code) for code in ("mqtt_disconnected", "speaker_absent", "duplicate_identity"))
+    made = scene(replace(IDLE, issues=issues), NOW, ENGLISH)
+    quiet = scene(replace(IDLE, issues=issues[:1]), NOW, ENGLISH)
+    assert isinstance(made, IdleScene)
+    assert isinstance(quiet, IdleScene)
+    assert (made.notice, quiet.notice) == ("Another device uses this name", "")
 
 
 def test_german_is_spoken_throughout() -> None:
