@@ -8,7 +8,7 @@ What is touched, why, and for how long it has been so (media-engine.md 5, 8; kio
     sender's _handle_rtcp_packet, _ssrc       PLI, FIR and REMB reach a camera that encodes by itself
     sender's _track_id, _stream_id            `a=msid` names the track as signaling does
     transceiver's _set_mid, _set_mline_index  an offer we drop must not leave its transceivers to the server's offer
-    gatherer's ICE connection                 loopback addresses, larger socket buffers
+    gatherer's ICE connection                 loopback addresses, larger socket buffers, when something was heard
 
 The names are checked when this module is imported, so that another aiortc fails at once and says why.
 """
@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import aioice
+import aioice.ice
 from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
 from aiortc.rtcdtlstransport import RtpRouter
 from aiortc.rtcicetransport import RTCIceGatherer
@@ -51,6 +52,9 @@ SOCKET_BUFFER_BYTES = 1 << 20
 
 SMALLEST_BITRATE_CHANGE = 0.1
 
+CONSENT_INTERVAL_S = 2
+"""Between ICE consent checks (RFC 7675), so that something is heard even where no media flows; aioice's are 5 s."""
+
 
 def _check_insides() -> None:
     """Raise ImportError naming everything that this aiortc lacks."""
@@ -72,15 +76,18 @@ def _check_insides() -> None:
         RTCRtpSender: ("_ssrc", "_stream_id"),
         RTCRtpTransceiver: ("_offerDirection",),
         RTCIceGatherer: ("_connection",),
-        aioice.Connection: ("_protocols",),
+        aioice.Connection: ("_protocols", "_nominated"),
     }.items():
         assigned = vars(kind)["__init__"].__code__.co_names
         missing += [f"{kind.__name__}.{name}" for name in attributes if name not in assigned]
+    if not hasattr(aioice.ice, "CONSENT_INTERVAL"):
+        missing.append("aioice.ice.CONSENT_INTERVAL")
     if missing:
         raise ImportError(f"this aiortc or aioice has changed inside and cannot be used: no {', '.join(missing)}")
 
 
 _check_insides()
+aioice.ice.CONSENT_INTERVAL = CONSENT_INTERVAL_S
 
 
 # --- receiving -------------------------------------------------------------------------------------------------------
@@ -228,7 +235,32 @@ def kept_from_remote_offer(pc: RTCPeerConnection) -> Iterator[None]:
 # --- ICE -------------------------------------------------------------------------------------------------------------
 
 
-def prepare_gathering(gatherer: RTCIceGatherer, *, loopback: bool) -> None:
+class Hearing:
+    """When something last came from the other end, and over which of our addresses it comes."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.heard_at = time.monotonic()
+
+    @property
+    def local_address(self) -> str | None:
+        """The address of ours that is in use; None before any is, and for a relay's."""
+        for pair in self._connection._nominated.values():
+            if pair.local_candidate.type == "host":
+                return str(pair.local_candidate.host)
+        return None
+
+    def listen_to(self, protocol: Any) -> None:
+        original = protocol.datagram_received
+
+        def note(data: bytes, addr: Any) -> None:
+            self.heard_at = time.monotonic()
+            original(data, addr)
+
+        protocol.datagram_received = note
+
+
+def prepare_gathering(gatherer: RTCIceGatherer, *, loopback: bool) -> Hearing:
     """Let a gatherer use this machine's loopback addresses too, and give its sockets larger buffers.
 
     aioice never offers loopback (RFC 8445, 5.1.1.1, forbids it between machines). Where the service itself is on a
@@ -237,15 +269,18 @@ def prepare_gathering(gatherer: RTCIceGatherer, *, loopback: bool) -> None:
     insides: Any = gatherer
     connection: Any = insides._connection
     original = connection.get_component_candidates
+    hearing = Hearing(connection)
 
     async def gather(component: int, addresses: list[str], timeout: int = 5) -> list[Any]:
         extra = [address for address in _loopback_addresses() if address not in addresses] if loopback else []
         candidates: list[Any] = await original(component=component, addresses=[*addresses, *extra], timeout=timeout)
         for protocol in connection._protocols:
             _enlarge_buffers(protocol.transport.get_extra_info("socket"))
+            hearing.listen_to(protocol)
         return candidates
 
     connection.get_component_candidates = gather
+    return hearing
 
 
 def _enlarge_buffers(udp: Any) -> None:

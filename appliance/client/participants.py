@@ -17,7 +17,13 @@ from appliance.client.publications import (
     remote_publication,
 )
 from appliance.client.remote_tracks import RemoteDataTrack, RemoteTrack, RemoteVideoTrack
-from appliance.errors import RoomError, SignalingConnectionTimeoutError, TrackInvalidError, room_error
+from appliance.errors import (
+    RoomError,
+    SignalingConnectionDisconnectedError,
+    SignalingConnectionTimeoutError,
+    TrackInvalidError,
+    room_error,
+)
 from appliance.media_engine import TrackKind
 from appliance.signaling.states import (
     LocalTrackState,
@@ -115,6 +121,8 @@ class LocalParticipant(Participant):
             RoomError: with the number by which the service refuses the track (signaling.md 6, column P), or of the
                 end of the room.
         """
+        if self.state is ParticipantState.DISCONNECTED:
+            raise SignalingConnectionDisconnectedError("the room has been left")
         entry = self.add(track, priority)
         try:
             async with asyncio.timeout(PUBLISH_DEADLINE_S):

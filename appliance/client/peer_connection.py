@@ -35,7 +35,7 @@ from aiortc.sdp import candidate_from_sdp
 
 from appliance.client import encoded_media
 from appliance.client.descriptions import ice_ufrag, is_ice_lite, sections
-from appliance.client.encoded_media import IncomingMedia
+from appliance.client.encoded_media import Hearing, IncomingMedia
 from appliance.client.feeds import Feed
 from appliance.client.local_tracks import LocalDataTrack, LocalMediaTrack, LocalTrack
 from appliance.client.negotiation import Negotiation, Step
@@ -61,6 +61,9 @@ logger = logging.getLogger(__name__)
 
 CONNECT_DEADLINE_S = 15.0
 """From the first answer to media that could flow; aioice alone would wait for ever for more candidates."""
+
+SILENCE_LIMIT_S = 7.0
+"""Without any packet for so long, answers to consent checks included, the path is dead; ICE itself takes 30 s more."""
 
 CLOSE_DEADLINE_S = 3.0
 
@@ -141,6 +144,7 @@ class PeerConnection:
         self._candidates_taken: set[str] = set()
         self._closed = False
         self._deadline: asyncio.TimerHandle | None = None
+        self._hearing: Hearing | None = None
         self._wake = asyncio.Event()
         self._stack = self._build_stack()
         self._task = asyncio.create_task(self._work(), name=f"peer connection {self.id[:8]}")
@@ -206,6 +210,19 @@ class PeerConnection:
                 await self._stack.close()
         except TimeoutError:
             logger.warning("peer connection %s did not close within %g s", self.id, CLOSE_DEADLINE_S)
+
+    def check(self, now: float, own_addresses: frozenset[str]) -> None:
+        """Fail where nothing has been heard for too long, or where the address in use is no longer ours.
+
+        Args:
+            now: seconds on the monotonic clock. own_addresses: those of this machine's interfaces.
+        """
+        if not self.is_connected or self._hearing is None:
+            return
+        if now - self._hearing.heard_at > SILENCE_LIMIT_S:
+            self._fail(MediaConnectionError(f"nothing was heard for {SILENCE_LIMIT_S:g} s"))
+        elif (address := self._hearing.local_address) is not None and address not in own_addresses:
+            self._fail(MediaConnectionError(f"the network has changed: {address} is gone"))
 
     async def raw_stats(self) -> Mapping[str, Any]:
         """Return aiortc's report."""
@@ -357,8 +374,8 @@ class PeerConnection:
         for transceiver in self._stack.getTransceivers():
             if transceiver.mid is None:
                 gatherer = transceiver.receiver.transport.transport.iceGatherer
-                if gatherer.state == "new":
-                    encoded_media.prepare_gathering(gatherer, loopback=self._settings.loopback)
+                if gatherer.state == "new" and self._hearing is None:
+                    self._hearing = encoded_media.prepare_gathering(gatherer, loopback=self._settings.loopback)
 
     def _carry(self, track: LocalMediaTrack) -> None:
         sending = next((sending for sending in self._sending if sending.could_carry(track)), None)

@@ -7,6 +7,7 @@ Finds by subscription id what arrives, whichever connection it arrives on and in
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from random import Random
@@ -17,11 +18,14 @@ from aiortc import RTCDataChannel
 from appliance.backoff import KIOSK_RECONNECT_STEPS_S, Backoff
 from appliance.client.encoded_media import IncomingMedia
 from appliance.client.local_tracks import LocalTrack
+from appliance.client.network import own_addresses
 from appliance.client.peer_connection import PeerConnection, PeerConnectionSettings
 from appliance.errors import RoomError
 from appliance.media_engine import DescriptionType, PeerConnectionState
 
 logger = logging.getLogger(__name__)
+
+CHECK_INTERVAL_S = 1.0
 
 MESSAGES_WAITING = 100
 """Messages that arrive before we know whose channel it is are kept so many deep."""
@@ -79,6 +83,7 @@ class RoomMedia:
         self._closing: set[asyncio.Task[None]] = set()
         self._backoff = Backoff(Random(), KIOSK_RECONNECT_STEPS_S)
         self._retry: asyncio.TimerHandle | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._closed = False
 
     # --- driven by the room ---------------------------------------------------------------------------------------
@@ -87,6 +92,7 @@ class RoomMedia:
         """Make the first connection and its offer, with everything that is published from the start."""
         self._tracks = tuple(tracks)
         self._add(None).offer()
+        self._watching = asyncio.create_task(self._watch(), name="media watch")
 
     def set_tracks(self, tracks: Sequence[LocalTrack]) -> None:
         self._tracks = tuple(tracks)
@@ -139,9 +145,19 @@ class RoomMedia:
         self._closed = True
         if self._retry is not None:
             self._retry.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         for id in tuple(self._connections):
             self._drop(id)
         await asyncio.gather(*self._closing)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_INTERVAL_S)
+            addresses = own_addresses()
+            for connection in tuple(self._connections.values()):
+                connection.check(time.monotonic(), addresses)
 
     # --- told by connections --------------------------------------------------------------------------------------
 

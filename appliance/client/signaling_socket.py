@@ -14,6 +14,7 @@ from random import Random
 import aiohttp
 
 from appliance import __version__
+from appliance.client.network import own_addresses
 from appliance.client.options import ConnectOptions, is_loopback
 from appliance.client.room import Room
 from appliance.errors import RoomError, SignalingConnectionError
@@ -39,6 +40,10 @@ logger = logging.getLogger(__name__)
 
 WRITE_DEADLINE_S = 5.0
 """A write that takes longer meets a dead network; the heartbeats would notice later."""
+
+NETWORK_CHECK_INTERVAL_S = 2.0
+NETWORK_CHANGED = 3004
+"""The code with which the SDK closes a socket whose network interface has changed (signaling.md 1.4)."""
 
 CLOSE_DEADLINE_S = 1.0
 LEAVE_DEADLINE_S = 3.0
@@ -150,7 +155,7 @@ class SignalingSocket:
             self._session.socket_closed(CloseCode.ABNORMAL, now)
             self._handle_events()
             return
-        self._loopback = self._loopback or is_loopback(str((socket.get_extra_info("peername") or ("",))[0]))
+        self._loopback = self._loopback or is_loopback(_address(socket, "peername") or "")
         self._session.socket_opened(now)
         reader = asyncio.create_task(self._read(socket), name="signaling reader")
         try:
@@ -199,6 +204,8 @@ class SignalingSocket:
     async def _write_until_closed(self, socket: aiohttp.ClientWebSocketResponse, reader: "asyncio.Task[None]") -> int:
         """Write what the session wants written until either side closes; return the close code."""
         reader.add_done_callback(lambda _: self._wake.set())
+        local_address = _address(socket, "sockname")
+        check_at = 0.0
         while True:
             self._handle_events()
             try:
@@ -213,7 +220,13 @@ class SignalingSocket:
                 return code
             if reader.done():
                 return socket.close_code or CloseCode.ABNORMAL
-            await self._pause(None)
+            if local_address is not None and time.monotonic() >= check_at:
+                check_at = time.monotonic() + NETWORK_CHECK_INTERVAL_S
+                if local_address not in own_addresses():
+                    logger.info("signaling socket: the network has changed: %s is gone", local_address)
+                    await _close(socket, NETWORK_CHANGED)
+                    return NETWORK_CHANGED
+            await self._pause(check_at)
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for message in socket:
@@ -276,6 +289,12 @@ class SignalingSocket:
         assert self._room is not None
         generic = error is not None and type(error) is SignalingConnectionError
         self._room.ended(self._socket_error if generic and self._socket_error is not None else error)
+
+
+def _address(socket: aiohttp.ClientWebSocketResponse, which: str) -> str | None:
+    """Return the IP address of one end, `sockname` or `peername`, without IPv6 zone."""
+    found = socket.get_extra_info(which)
+    return str(found[0]).partition("%")[0] if isinstance(found, tuple) and found else None
 
 
 async def _close(socket: aiohttp.ClientWebSocketResponse, code: int) -> None:
