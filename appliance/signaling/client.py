@@ -19,7 +19,7 @@ from random import Random
 
 from appliance.backoff import SIGNALING_STEPS_S, Backoff
 from appliance.errors import LocalProtocolError, RemoteProtocolError, RoomError, room_error
-from appliance.media_engine import Description, DescriptionType, IceState, PeerConnectionState
+from appliance.media_engine import PeerConnectionState
 from appliance.signaling.client_events import (
     ClientEvent,
     Connected,
@@ -58,7 +58,7 @@ from appliance.signaling.messages import (
     WarningMessage,
     server_message,
 )
-from appliance.signaling.revisions import SeenRevisions, as_update, merged
+from appliance.signaling.revisions import LocalConnections, SeenRevisions, as_update, merged
 from appliance.signaling.room_session import TRANSITIONS, Cause, RoomState, following
 from appliance.signaling.states import LocalParticipantState, LocalTrackState
 from appliance.signaling.wishes import (
@@ -149,8 +149,7 @@ class ClientSession:
         self._iced = False
         self._connected: ConnectedMessage | None = None
         self._seen = SeenRevisions()
-        self._descriptions: dict[str, Description] = {}
-        self._ice: dict[str, IceState] = {}
+        self._local = LocalConnections()
         self._queued: ClientUpdate | None = None
         self._early_updates: list[ServerUpdate] = []
         if not own_ice_servers:
@@ -201,7 +200,7 @@ class ClientSession:
         if self._connect_sent or (asked and not self._iced):
             raise LocalProtocolError("connect comes once, after the ICE servers are known")
         self._connect_sent = True
-        self._remember(peer_connections)
+        self._local.remember(peer_connections)
         self._answer_by = now + ANSWER_DEADLINE_S
         if asked:
             self._send(self._connect_message().to_wire(), now)
@@ -217,7 +216,7 @@ class ClientSession:
 
     def describe(self, states: Sequence[PeerConnectionState], now: float) -> None:
         """Send descriptions and candidates; the latter cumulative, their revision growing (signaling.md 4.6)."""
-        self._remember(states)
+        self._local.remember(states)
         self._update(states, now)
 
     def set_bandwidth_profile(self, profile: BandwidthProfile, now: float) -> None:
@@ -403,12 +402,11 @@ class ClientSession:
         self._session_ends_at = NEVER
         self._backoff.reset()
         newer = self._seen.newer_part(as_update(message), self._connected.participant.sid)
-        self._forget_closed(message.peer_connections)
+        self._local.forget_closed(message.peer_connections)
         # Participants stay complete: only so can be seen who has left meanwhile.
         self._events.append(Synced(replace(message, published=newer.published, subscribed=newer.subscribed)))
         # Candidates may have been lost with the socket; the service knows old ones by their revision.
-        ice = tuple(PeerConnectionState(id=key, ice=self._ice[key]) for key in self._ice)
-        if ice:
+        if ice := self._local.candidates():
             self._queue(ClientUpdate(session=self.session, participant=self._participant, peer_connections=ice))
         self._after_silence(now)
 
@@ -423,7 +421,7 @@ class ClientSession:
 
     def _tell(self, update: ServerUpdate) -> None:
         assert self._connected
-        self._forget_closed(update.peer_connections)
+        self._local.forget_closed(update.peer_connections)
         self._events.append(Updated(self._seen.newer_part(update, self._connected.participant.sid)))
 
     def _leave(self, error: RoomError | None, now: float) -> None:
@@ -448,7 +446,7 @@ class ClientSession:
             self._wishes,
             token=self._token,
             participant=self._participant,
-            peer_connections=self._local_descriptions(),
+            peer_connections=self._local.descriptions(),
         )
 
     def _sync_message(self, connected: ConnectedMessage) -> SyncMessage:
@@ -461,25 +459,8 @@ class ClientSession:
             token=self._token,
             name=self._wishes.name,
             participant=self._participant,
-            peer_connections=self._local_descriptions(),
+            peer_connections=self._local.descriptions(),
         )
-
-    def _local_descriptions(self) -> tuple[PeerConnectionState, ...]:
-        return tuple(PeerConnectionState(id=key, description=self._descriptions[key]) for key in self._descriptions)
-
-    def _remember(self, states: Sequence[PeerConnectionState]) -> None:
-        for state in states:
-            if state.ice:
-                self._ice[state.id] = state.ice
-            if state.description:
-                self._descriptions[state.id] = state.description
-        self._forget_closed(states)
-
-    def _forget_closed(self, states: Sequence[PeerConnectionState] | None) -> None:
-        for state in states or ():
-            if state.description and state.description.type is DescriptionType.CLOSE:
-                self._descriptions.pop(state.id, None)
-                self._ice.pop(state.id, None)
 
     def _update(
         self, states: Sequence[PeerConnectionState], now: float, profile: BandwidthProfile | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from appliance.media_engine import PeerConnectionState
+from appliance.media_engine import Description, DescriptionType, IceState, PeerConnectionState
 from appliance.signaling.messages import ClientUpdate, ConnectedMessage, ServerUpdate, SyncedMessage, WarningMessage
 from appliance.signaling.states import RemoteParticipantState
 
@@ -49,6 +49,35 @@ class SeenRevisions:
             return False
         self.warning = warning.revision
         return True
+
+
+@dataclass(slots=True)
+class LocalConnections:
+    """What a client has last said of each of its peer connections, to be said again after a lost socket."""
+
+    _descriptions: dict[str, Description] = field(default_factory=dict)
+    _ice: dict[str, IceState] = field(default_factory=dict)
+
+    def remember(self, states: Sequence[PeerConnectionState]) -> None:
+        for state in states:
+            if state.ice:
+                self._ice[state.id] = state.ice
+            if state.description:
+                self._descriptions[state.id] = state.description
+        self.forget_closed(states)
+
+    def forget_closed(self, states: Sequence[PeerConnectionState] | None) -> None:
+        """Forget those that either side has closed."""
+        for state in states or ():
+            if state.description and state.description.type is DescriptionType.CLOSE:
+                self._descriptions.pop(state.id, None)
+                self._ice.pop(state.id, None)
+
+    def descriptions(self) -> tuple[PeerConnectionState, ...]:
+        return tuple(PeerConnectionState(id=key, description=found) for key, found in self._descriptions.items())
+
+    def candidates(self) -> tuple[PeerConnectionState, ...]:
+        return tuple(PeerConnectionState(id=key, ice=found) for key, found in self._ice.items())
 
 
 def as_update(message: ConnectedMessage | SyncedMessage) -> ServerUpdate:

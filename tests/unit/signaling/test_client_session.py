@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from appliance.errors import LocalProtocolError
-from appliance.media_engine import IceState, PeerConnectionState
+from appliance.media_engine import Description, DescriptionType, IceState, PeerConnectionState
 from appliance.signaling import server
 from appliance.signaling.client_events import (
     Connected,
@@ -629,3 +629,16 @@ def test_a_second_loss_does_not_prolong_the_session() -> None:
     pair.sleep(SESSION_TIMEOUT_S - 10)
 
     assert pair.client.state is RoomState.DISCONNECTED
+
+
+def test_a_connection_that_the_service_closed_is_not_in_the_sync() -> None:
+    pair = admitted()
+    close = PeerConnectionState(id="pc-a", description=Description(type=DescriptionType.CLOSE, revision=9))
+    server_of(pair).send_update(ServerUpdate(peer_connections=(close,)), pair.now)
+    pair.pump()
+    pair.client.describe((offer(2, pc="pc-b"),), pair.now)
+    pair.break_socket()
+
+    pair.open_socket()
+
+    assert pair.server_saw(server.SyncRequested).message.peer_connections == (offer(2, pc="pc-b"),)
