@@ -15,11 +15,11 @@ from typing import Any
 
 import click
 
-from appliance import PRODUCT
 from appliance.broker import Broker, BrokerSettings
 from appliance.clock import Clock, SystemClock
 from appliance.errors import ConfigurationError
 from appliance.journal import set_up_logging
+from appliance.programs.state_folder import rooms_state_folder
 from appliance.rooms import certificates, credentials
 from appliance.rooms.callbacks import HttpSink
 from appliance.rooms.credentials import Credentials
@@ -285,12 +285,6 @@ def _say_where(doors: dict[str, Door], media_port: int, options: RoomsOptions, m
         unfinished.replace(options.ready_file)  # whoever waits for it never sees half a file
 
 
-def _default_state() -> Path:
-    """Return the folder that the service manager gives, or one of the user's own."""
-    given = os.environ.get("STATE_DIRECTORY")
-    return Path(given) if given else Path.home() / ".local" / "state" / f"{PRODUCT}-rooms"
-
-
 def overridden(settings: RoomsSettings, **given: Any) -> RoomsSettings:
     """Return the settings with what the command line says; None leaves a setting as it is."""
     server = replace(settings.server, **{name: given[name] for name in ("http", "https") if given[name] is not None})
@@ -369,7 +363,7 @@ def rooms(
             mqtt_url=mqtt_url,
         )
         options = RoomsOptions(
-            state=(state_dir or _default_state()).absolute(), ready_file=ready_file, port_fallback=port_fallback
+            state=(state_dir or rooms_state_folder()).absolute(), ready_file=ready_file, port_fallback=port_fallback
         )
         asyncio.run(run(settings, options))
 

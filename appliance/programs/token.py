@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from appliance.errors import ConfigurationError, RoomError
+from appliance.programs.state_folder import rooms_state_folder
 from appliance.rooms import credentials
 from appliance.tokens import DEFAULT_LIFETIME_S, MAX_LIFETIME_S, mint
 
@@ -23,12 +24,12 @@ from appliance.tokens import DEFAULT_LIFETIME_S, MAX_LIFETIME_S, mint
 @click.option(
     "--credentials",
     "path",
-    required=True,
     type=click.Path(exists=True, path_type=Path),
-    help="credentials.json of the rooms service, or the directory it is in.",
+    help="credentials.json of the rooms service, or the directory it is in; the usual one unless given.",
 )
-def token(identity: str, room: str | None, lifetime_s: int, path: Path) -> None:
-    """Print an access token."""
+def token(identity: str, room: str | None, lifetime_s: int, path: Path | None) -> None:
+    """Print an access token, signed with the API key of the rooms service on this machine."""
+    path = path or rooms_state_folder()
     try:
         keys = credentials.load(path / credentials.FILE_NAME if path.is_dir() else path)
         text = mint(keys.signing_key, identity, now=time.time(), room=room, lifetime_s=lifetime_s)

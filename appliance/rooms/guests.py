@@ -51,6 +51,7 @@ _CONTENT_TYPES: Mapping[str, str] = {
     ".woff2": "font/woff2",
     ".webmanifest": "application/manifest+json",
 }
+_NEEDED_FILES = ("index.html", "vendor/twilio-video.min.js")
 _PAGE_HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
@@ -111,12 +112,17 @@ class GuestPage:
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
         _room(request)
-        index = self._settings.folder / "index.html" if self._settings.folder else None
-        if not index or not index.is_file():
+        folder = self._settings.folder
+        if not folder or not self._is_installed():
             raise not_found(request.path)
         origin = self._origin(request)
         headers = {**_PAGE_HEADERS, "Content-Security-Policy": _content_policy(origin.partition("://")[2])}
-        return web.FileResponse(index, headers={**headers, "Content-Type": "text/html; charset=utf-8"})
+        return web.FileResponse(folder / "index.html", headers={**headers, "Content-Type": "text/html; charset=utf-8"})
+
+    def _is_installed(self) -> bool:
+        """Tell whether the page and its SDK are there: without npm the SDK is left out, and nobody can join."""
+        folder = self._settings.folder
+        return folder is not None and all((folder / name).is_file() for name in _NEEDED_FILES)
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         asked = PurePosixPath(request.match_info["path"])
@@ -135,6 +141,8 @@ class GuestPage:
     async def _invite(self, request: web.Request) -> web.StreamResponse:
         room = _room(request)
         await self._check_inviter(request, room)
+        if not self._is_installed():
+            raise RestError(404, 20404, "The guest page is not installed", details={"reason": "not_installed"})
         lifetime_s = _lifetime(await _json_body(request))
         expires_at = int(self._clock.now().timestamp()) + lifetime_s
         invitation = write_invitation(Invitation(room=room, expires_at=expires_at), self._secret)

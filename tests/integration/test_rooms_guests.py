@@ -1,6 +1,7 @@
 """Guest page, invitations and guests' tokens on loopback."""
 
 import base64
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,20 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def running(tmp_path: Path, clock: ManualClock) -> AsyncIterator[RunningRooms]:
-    async with running_rooms(tmp_path, clock=clock, guest_folder=web_folder("guest")) as running:
+def page(tmp_path: Path) -> Path:
+    """The guest page with something in the place of the SDK, which npm brings."""
+    page = tmp_path / "page"
+    shutil.copytree(web_folder("guest"), page, ignore=shutil.ignore_patterns("node_modules", "vendor"))
+    (page / "vendor").mkdir()
+    (page / "vendor" / "twilio-video.min.js").write_text("// the SDK")
+    (page / "node_modules" / "twilio-video").mkdir(parents=True)
+    (page / "node_modules" / "twilio-video" / "index.js").write_text("// not ours to give out")
+    return page
+
+
+@pytest.fixture
+async def running(tmp_path: Path, clock: ManualClock, page: Path) -> AsyncIterator[RunningRooms]:
+    async with running_rooms(tmp_path, clock=clock, guest_folder=page) as running:
         yield running
 
 
@@ -204,7 +217,14 @@ async def test_the_page_comes_with_a_policy_that_lets_only_our_own_files_in(
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.parametrize(("path", "content_type"), [("css/guest.css", "text/css"), ("js/main.js", "text/javascript")])
+@pytest.mark.parametrize(
+    ("path", "content_type"),
+    [
+        ("css/guest.css", "text/css"),
+        ("js/main.js", "text/javascript"),
+        ("vendor/twilio-video.min.js", "text/javascript"),
+    ],
+)
 async def test_the_files_of_the_page_have_their_types(
     running: RunningRooms, http: aiohttp.ClientSession, path: str, content_type: str
 ) -> None:
@@ -224,8 +244,7 @@ async def test_the_files_of_the_page_have_their_types(
         "/join/-/css%2f..%2f..%2f..%2fappliance%2fcss.css",
         "/join/-/package.json",
         "/join/-/build.mjs",
-        "/join/-/node_modules/twilio-video/package.json",
-        "/join/-/node_modules/twilio-video/es5/index.js",
+        "/join/-/node_modules/twilio-video/index.js",
         "/join/-/css/none.css",
         "/join/-/css/%00.css",
         "/join/-/.hidden/x.css",
@@ -241,3 +260,15 @@ async def test_nothing_but_the_files_of_the_page_is_given_out(
 async def test_a_room_that_cannot_be_has_no_page(running: RunningRooms, http: aiohttp.ClientSession) -> None:
     async with http.get(f"{running.url}/join/{'x' * 129}") as answer:
         assert (answer.status, (await answer.json())["code"]) == (400, 53101)
+
+
+async def test_without_the_sdk_there_is_neither_page_nor_invitation(
+    running: RunningRooms, http: aiohttp.ClientSession, page: Path
+) -> None:
+    (page / "vendor" / "twilio-video.min.js").unlink()
+
+    status, body = await post(http, running, "/join/lobby/invitations", None, basic(running))
+    async with http.get(f"{running.url}/join/lobby") as answer:
+        assert answer.status == 404
+
+    assert (status, body["details"]["reason"]) == (404, "not_installed")

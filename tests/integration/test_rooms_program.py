@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import jwt
 import pytest
 
 from tests.support.conditions import until
@@ -70,10 +71,8 @@ async def test_it_says_where_it_listens_and_keeps_its_secrets(rooms: Program) ->
 async def test_https_has_a_certificate_of_its_own_for_this_machine(rooms: Program) -> None:
     state = Path(rooms.ready["credentials_file"]).parent
     trust = ssl.create_default_context(cafile=str(state / "https.crt"))
-    async with aiohttp.ClientSession() as http:
-        for path, status in (("/join/lobby", 200), ("/healthz", 200)):
-            async with http.get(rooms.ready["https"] + path, ssl=trust) as answer:
-                assert answer.status == status
+    async with aiohttp.ClientSession() as http, http.get(f"{rooms.ready['https']}/healthz", ssl=trust) as answer:
+        assert (answer.status, await answer.json()) == (200, {"status": "ok"})
 
 
 async def test_a_stop_closes_sockets_with_1012_in_time(rooms: Program) -> None:
@@ -167,6 +166,14 @@ def test_credentials_that_others_can_read_stop_the_start(tmp_path: Path) -> None
 
     assert code == 78
     assert "readable by others (mode 0644); expected 0600" in error
+
+
+def test_the_service_accepts_the_tokens_that_are_minted_beside_it(rooms: Program) -> None:
+    keys_of_service = keys(rooms)
+    claims = jwt.decode(mint(rooms, "--room", "lobby"), keys_of_service["api_key_secret"], algorithms=["HS256"])
+
+    assert claims["grants"] == {"identity": "ann", "video": {"room": "lobby"}}
+    assert (claims["iss"], claims["sub"]) == (keys_of_service["api_key_sid"], keys_of_service["account_sid"])
 
 
 def test_a_token_for_an_identity_that_cannot_be_is_refused(rooms: Program) -> None:
