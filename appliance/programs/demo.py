@@ -201,6 +201,13 @@ credentials_file = "{credentials}"
 mode = "always"
 default_room = "{ROOM}"
 
+[video]
+source = "auto_or_virtual"
+
+[audio]
+input = "auto_or_virtual"
+output = "auto_or_virtual"
+
 [mqtt]
 {mqtt}
 
@@ -226,11 +233,14 @@ def invitation(service: str, credentials: Mapping[str, str]) -> str | None:
 
 
 def table(rows: Sequence[tuple[str, str, str]]) -> Table:
-    result = Table(title=f"{PRODUCT} is running", title_justify="left", header_style="bold")
-    for heading in ("What", "Address", "Try"):
-        result.add_column(heading, overflow="fold")
-    for row in rows:
-        result.add_row(*row)
+    """Return what runs, where, and what to try; addresses are never broken, so that they can be copied."""
+    result = Table.grid(padding=(0, 2))
+    result.title = f"{PRODUCT} is running"
+    result.title_justify = "left"
+    result.add_column(style="bold", no_wrap=True)
+    result.add_column(no_wrap=True, overflow="ignore")
+    for what, address, hint in rows:
+        result.add_row(what, f"{address}\n[dim]{hint}[/dim]")
     return result
 
 
@@ -272,7 +282,7 @@ def run_demo(demo: Demo) -> None:
         port = broker.rsplit(":", 1)[1]
         rows.append(("MQTT", broker, f"mosquitto_sub -p {port} -v -t 'room-kiosk/#' -t 'room-kiosk-rooms/#'"))
     rows.append(("Logs", str(demo.folder), "One file a program"))
-    demo.console.print(table(rows), soft_wrap=True)
+    demo.console.print(table(rows), soft_wrap=True, crop=False)
     found = ", ".join(f"{what}: {name}" for what, name in devices.get("devices", {}).items())
     if found:
         demo.console.print(f"The kiosk found {found}.")
