@@ -572,3 +572,34 @@ async def test_old_rooms_are_forgotten_with_all_that_was_in_them(running: Runnin
 
     for table in (rooms, participants, tracks, events):
         assert await rows(running, table) == []
+
+
+# --- between joining and the commit -----------------------------------------------------------------------------------
+
+
+async def test_who_is_removed_before_it_was_welcomed_is_told_by_the_refusal(running: RunningRooms) -> None:
+    account = running.credentials.account_sid
+    await running.service.create_room(account, "lobby", RoomSettings())
+    written = asyncio.Event()
+
+    async def slow(connection: Any) -> None:
+        await written.wait()
+
+    running.store.write(slow)
+    older, newer, bob = running.client("ann"), running.client("ann"), running.client("bob")
+    joining = [asyncio.create_task(client.join("lobby")) for client in (older, bob)]
+    await until("both are in", lambda: len(peers_of(running)) == 2)
+    first = peers_of(running)[0]
+    joining.append(asyncio.create_task(newer.join("lobby")))
+    await until("the older one was dropped", lambda: first.closed)
+    ending = asyncio.create_task(running.service.complete_room(account, "lobby"))
+    written.set()
+    outcomes = await asyncio.gather(*joining, return_exceptions=True)
+    await ending
+
+    assert [getattr(outcome, "code", None) for outcome in outcomes] == [53205, 53118, 53118]
+    assert older.told == newer.told == bob.told == []
+
+
+def peers_of(running: RunningRooms) -> list[Any]:
+    return [peer for peers in running.engine.peers.values() for peer in peers]
