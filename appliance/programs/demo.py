@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from appliance import PRODUCT
 from appliance.errors import ConfigurationError
@@ -232,15 +232,13 @@ def invitation(service: str, credentials: Mapping[str, str]) -> str | None:
         return None
 
 
-def table(rows: Sequence[tuple[str, str, str]]) -> Table:
+def table(rows: Sequence[tuple[str, str, str]]) -> Text:
     """Return what runs, where, and what to try; addresses are never broken, so that they can be copied."""
-    result = Table.grid(padding=(0, 2))
-    result.title = f"{PRODUCT} is running"
-    result.title_justify = "left"
-    result.add_column(style="bold", no_wrap=True)
-    result.add_column(no_wrap=True, overflow="ignore")
+    width = max(len(what) for what, _, _ in rows) + 2
+    result = Text(f"{PRODUCT} is running\n\n", style="bold")
     for what, address, hint in rows:
-        result.add_row(what, f"{address}\n[dim]{hint}[/dim]")
+        result.append(f"{what:<{width}}", style="bold").append(f"{address}\n", style="not bold cyan")
+        result.append(f"{'':<{width}}{hint}\n", style="not bold dim")
     return result
 
 
@@ -282,10 +280,10 @@ def run_demo(demo: Demo) -> None:
         port = broker.rsplit(":", 1)[1]
         rows.append(("MQTT", broker, f"mosquitto_sub -p {port} -v -t 'room-kiosk/#' -t 'room-kiosk-rooms/#'"))
     rows.append(("Logs", str(demo.folder), "One file a program"))
-    demo.console.print(table(rows), soft_wrap=True, crop=False)
+    demo.console.print(table(rows), soft_wrap=True)
     found = ", ".join(f"{what}: {name}" for what, name in devices.get("devices", {}).items())
     if found:
-        demo.console.print(f"The kiosk found {found}.")
+        demo.console.print(f"The kiosk found {found}.", soft_wrap=True)
     for note in demo.notes:
         demo.console.print(f"[yellow]{note}")
     demo.console.print("Ctrl-C stops everything.")
