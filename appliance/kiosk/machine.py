@@ -169,11 +169,11 @@ def _wanted_visit(turn: Turn, asked: Asked, join: Join, room_name: str) -> Visit
 
 
 def _as_before_the_error(state: KioskState, visit: Visit) -> Visit:
-    """Retrying the same room must not unmute what was muted."""
+    """Retrying the same room must not unmute what was muted, nor may a retry from afar open what a hand had opened."""
     before = state.visit
     if before is None or before.room_name != visit.room_name:
         return visit
-    return replace(visit, muted=before.muted, camera_on=before.camera_on)
+    return replace(visit, muted=visit.muted or before.muted, camera_on=visit.camera_on and before.camera_on)
 
 
 def _leave(turn: Turn, asked: Asked) -> None:
@@ -302,7 +302,7 @@ def _time_up(turn: Turn, timer: Timer) -> None:
             turn.do(EndProgram())
         case Timer.ALONE, Phase.IN_ROOM:
             visiting.alone_time_up(turn)
-        case Timer.REJOIN, Phase.IDLE:
+        case Timer.REJOIN, Phase.IDLE if turn.state.rules.mode == "always":
             visiting.always_on(turn)
         case _:
             pass  # a timer of a phase that is over

@@ -48,6 +48,7 @@ class Kiosk:
         self._loop = asyncio.get_running_loop()
         self._inbox: asyncio.Queue[Input] = asyncio.Queue()
         self._timers: dict[Timer, asyncio.TimerHandle] = {}
+        self._fired: set[Timer] = set()
         self._answers: dict[str, asyncio.Future[Answer]] = {}
         self._outcomes: OrderedDict[str, Answer] = OrderedDict()
         self._state_watchers: list[StateWatcher] = []
@@ -118,6 +119,10 @@ class Kiosk:
                 handle.cancel()
 
     def _turn(self, event: Input) -> None:
+        if isinstance(event, TimeUp):
+            if event.timer not in self._fired:
+                return  # stopped, or started anew, while it waited in the inbox
+            self._fired.discard(event.timer)
         before = self.state
         after, effects = machine.step(before, event, self._moment())
         self.turns += 1
@@ -161,12 +166,14 @@ class Kiosk:
         self._timers[timer] = self._loop.call_later(seconds, self._fire, timer)
 
     def _stop(self, timer: Timer) -> None:
+        self._fired.discard(timer)
         handle = self._timers.pop(timer, None)
         if handle is not None:
             handle.cancel()
 
     def _fire(self, timer: Timer) -> None:
         del self._timers[timer]
+        self._fired.add(timer)
         self._inbox.put_nowait(TimeUp(timer))
 
     def _answer(self, answer: Answer) -> None:

@@ -69,10 +69,13 @@ class ControlSocket:
         panel_uids: frozenset[int],
         picture: Picture | None = None,
         health: Health = dict,
+        unsent_limit_bytes: int = UNSENT_LIMIT_BYTES,
     ) -> None:
         self._path, self._clock = path, clock
         self._panel_uids = panel_uids
         self._picture, self._health = picture, health
+        self._unsent_limit_bytes = unsent_limit_bytes
+        self.listening = asyncio.Event()
         self._connections: set[_Connection] = set()
         self._document: tuple[int, bytes] = (-1, b"")
 
@@ -89,6 +92,7 @@ class ControlSocket:
         )
         forget = kiosk.watch_outcomes(self._tell_outcome), kiosk.watch(self._tell_state)
         log.info("control socket %s", self._path)
+        self.listening.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -100,7 +104,7 @@ class ControlSocket:
             _unlink_if_ours(self._path, inode)
 
     async def _serve(self, kiosk: Kiosk, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = _Connection(writer, is_panel=_peer_uid(writer) in self._panel_uids)
+        connection = _Connection(writer, _peer_uid(writer) in self._panel_uids, self._unsent_limit_bytes)
         if len(self._connections) >= MAX_CONNECTIONS:
             connection.send(error_line(None, "busy", f"more than {MAX_CONNECTIONS} connections"))
             connection.close()
@@ -182,8 +186,8 @@ class ControlSocket:
 class _Connection:
     """One client."""
 
-    def __init__(self, writer: asyncio.StreamWriter, *, is_panel: bool) -> None:
-        self._writer = writer
+    def __init__(self, writer: asyncio.StreamWriter, is_panel: bool, unsent_limit_bytes: int) -> None:
+        self._writer, self._unsent_limit_bytes = writer, unsent_limit_bytes
         self.is_panel = is_panel
         self.watching = False
 
@@ -192,7 +196,7 @@ class _Connection:
         transport = self._writer.transport
         if transport.is_closing():
             return
-        if transport.get_write_buffer_size() > UNSENT_LIMIT_BYTES:
+        if transport.get_write_buffer_size() > self._unsent_limit_bytes:
             log.warning("control socket: a client does not read; hung up")
             transport.abort()
             return
