@@ -155,9 +155,9 @@ def crop(size: tuple[int, int], onto: tuple[int, int], bias: float) -> Box:
         bias: which part of the height that is cut off is cut off above, 0..1; the width is cut alike on both sides.
     """
     width, height = size
-    w = min(width, round(height * onto[0] / onto[1]))
-    h = min(height, round(width * onto[1] / onto[0]))
-    return Box((width - w) // 2, round((height - h) * bias), max(1, w), max(1, h))
+    w = max(1, min(width, round(height * onto[0] / onto[1])))
+    h = max(1, min(height, round(width * onto[1] / onto[0])))
+    return Box((width - w) // 2, round((height - h) * bias), w, h)
 
 
 def strips(source: Box, to: Box, inset: int) -> list[tuple[Box, Box]]:
