@@ -55,7 +55,7 @@ class _Answered:
     """A command whose id was seen: its first answer, once there is one."""
 
     at_s: float
-    payload: bytes | None = None
+    payload: asyncio.Future[bytes]
 
 
 class MqttBridge:
@@ -237,10 +237,14 @@ class MqttBridge:
             if message.payload:
                 log.warning("retained command ignored: %s", message.topic)
                 if own:
-                    self._tasks.create_task(self._sent(message.topic, b"", retain=True), name="mqtt clear")
+                    self._tasks.create_task(self._clear(message.topic), name="mqtt clear")
             return
         delay_s = 0.0 if own else random.uniform(0.0, FLEET_SPREAD_S)
         self._tasks.create_task(self._obey(self._kiosk, message, delay_s), name="mqtt command")
+
+    async def _clear(self, topic: str) -> None:
+        await self._online.wait()  # it may have come with the subscription, before anything can be sent
+        await self._sent(topic, b"", retain=True)
 
     async def _obey(self, kiosk: Kiosk, message: Message, delay_s: float) -> None:
         if delay_s:
@@ -273,9 +277,11 @@ class MqttBridge:
     async def _obey_once(self, kiosk: Kiosk, request: Request, began_s: float, properties: Mapping[str, Any]) -> None:
         """Do what is asked; an id that was seen lately is answered again instead."""
         seen = self._seen(request, began_s)
-        if seen is not None and seen.payload is not None:
-            await self._send_answer(seen.payload, request.response_topic, properties)
         if seen is not None:
+            with suppress(TimeoutError):  # the first is not answered either
+                async with asyncio.timeout(LONG_COMMAND_S):
+                    first = await asyncio.shield(seen.payload)
+                await self._send_answer(first, request.response_topic, properties)
             return
         ended: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         waiting_for: list[str] = []
@@ -289,8 +295,8 @@ class MqttBridge:
             answer = await kiosk.command(request.command, _AUTOMATION)
             waiting_for.append(answer.id)
             payload = await self._answer(request.name, request.id, answer, began_s, request.response_topic, properties)
-            if request.id is not None:
-                self._answered[request.id].payload = payload
+            if request.id is not None and request.id in self._answered:
+                self._answered[request.id].payload.set_result(payload)
             if not answer.final:
                 async with asyncio.timeout(LONG_COMMAND_S):
                     final = kiosk.outcome(answer.id) or await ended
@@ -313,7 +319,7 @@ class MqttBridge:
             return None
         seen = self._answered.get(request.id)
         if seen is None:
-            self._answered[request.id] = _Answered(now_s)
+            self._answered[request.id] = _Answered(now_s, asyncio.get_running_loop().create_future())
         return seen
 
     async def _answer(
