@@ -1,9 +1,12 @@
 """Two clients in a room of the real rooms service: real tokens, store, signaling and SFU."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -255,3 +258,35 @@ async def test_a_full_room_refuses_with_53105(join: Any, rooms: RunningRooms) ->
         await join("bob")
 
     assert refusal.value.code == 53105
+
+
+async def test_a_room_that_was_left_gives_everything_back(rooms: RunningRooms) -> None:
+    async def stay(identity: str) -> None:
+        microphone = EncodedAudioSource()
+        with SoundThread(microphone, 440):
+            tracks = [
+                LocalAudioTrack(microphone, "microphone"),
+                LocalVideoTrack(NumberedH264(), "camera"),
+                LocalDataTrack("chat"),
+            ]
+            async with await connect(rooms.token(identity), url=rooms.url, name="lab", tracks=tracks) as room:
+                watching = await connect(rooms.token("watcher"), url=rooms.url, name="lab")
+                await numbers_of(await remote_track(watching, "camera"), 5)
+                await watching.disconnect()
+                assert room.state is RoomState.CONNECTED
+
+    def held() -> tuple[int, int]:
+        tasks = {task.get_name() for task in asyncio.all_tasks()}
+        mine = [name for name in tasks if name.startswith(("signaling", "media", "peer", "close", "leave"))]
+        assert not [name for name in mine if name != "signaling reader"], mine
+        decoding = [thread for thread in threading.enumerate() if thread.name.startswith("video ")]
+        return len(decoding), psutil.Process().num_fds()
+
+    await stay("first")
+    await until(lambda: held()[0] == 0)
+    before = held()
+
+    for turn in range(3):
+        await stay(f"turn {turn}")
+
+    await until(lambda: held() <= before)
