@@ -201,7 +201,7 @@ class MediaPeer(Protocol):
         """Hand in what the client said of its peer connections, descriptions and candidates."""
 
     def resync(self, states: Sequence[PeerConnectionState]) -> tuple[PeerConnectionState, ...]:
-        """Take the client's last descriptions after a lost socket and return the entries for `synced` (signaling.md 2.9).
+        """Take the client's last descriptions after a lost socket; return the entries for `synced` (signaling.md 2.9).
 
         Every living connection is listed; an offer that was never answered is repeated with its revision. What takes
         longer follows as Negotiate.
