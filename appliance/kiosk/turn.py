@@ -115,8 +115,19 @@ class Turn:
             self.do(Report("kiosk-mic", {"value": str(after.mic), "origin": origin}))
         if before.camera is not after.camera:
             self.do(Report("kiosk-camera", {"value": str(after.camera), "origin": origin}))
+        self._report_issues()
         self._keep_memory()
         return after, self.effects
+
+    def _report_issues(self) -> None:
+        before, after = self.before, self.state
+        for issue in after.issues:
+            if not before.has_issue(issue.code):
+                about = {"code": issue.code, "severity": issues.severity(issue.code), "subject": issue.subject}
+                self.do(Report("kiosk-issue-raised", about))
+        for issue in before.issues:
+            if not after.has_issue(issue.code):
+                self.do(Report("kiosk-issue-cleared", {"code": issue.code}))
 
     def _keep_memory(self) -> None:
         """Note what a next run should come back to (kiosk.md 3); being stopped is no reason to forget it."""
