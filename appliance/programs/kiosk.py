@@ -23,7 +23,7 @@ from appliance.broker import Broker, BrokerSettings, Will
 from appliance.client.connect import connect
 from appliance.client.local_tracks import LocalTrack
 from appliance.client.room import Room
-from appliance.clock import Clock, SystemClock
+from appliance.clock import Clock
 from appliance.devices import catalog
 from appliance.devices.buttons.virtual import VirtualButtons
 from appliance.devices.screens.base import Screen
@@ -47,6 +47,7 @@ from appliance.surfaces.control_socket import ControlSocket, panel_users
 from appliance.surfaces.front_panel import FrontPanel
 from appliance.surfaces.mqtt.bridge import MqttBridge
 from appliance.surfaces.systemd_notify import from_environment
+from appliance.system_clock import SystemClock
 
 log = logging.getLogger(__name__)
 

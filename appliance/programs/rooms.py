@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from appliance.broker import Broker, BrokerSettings
-from appliance.clock import Clock, SystemClock
+from appliance.clock import Clock
 from appliance.errors import ConfigurationError
 from appliance.journal import set_up_logging
 from appliance.programs.state_folder import rooms_state_folder
@@ -36,6 +36,7 @@ from appliance.rooms.sockets import SignalingSockets
 from appliance.rooms.store.store import Store
 from appliance.settings import load_settings
 from appliance.sfu.engine import EmbeddedEngine
+from appliance.system_clock import SystemClock
 from appliance.web_files import web_folder
 
 STORE_FILE = "rooms.sqlite3"

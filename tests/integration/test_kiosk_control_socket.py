@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from appliance.clock import SystemClock
 from appliance.errors import ConfigurationError
 from appliance.kiosk.runner import Kiosk
 from appliance.kiosk.state import Phase
 from appliance.surfaces.control_socket import ControlSocket
+from appliance.system_clock import SystemClock
 from tests.support.conditions import until
 from tests.support.kiosk_running import ObedientStage, running_kiosk
 

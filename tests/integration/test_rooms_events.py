@@ -14,7 +14,6 @@ from aiohttp import web
 from twilio.request_validator import RequestValidator
 
 from appliance.broker import Broker, BrokerSettings
-from appliance.clock import SystemClock
 from appliance.rooms.callbacks import HttpSink
 from appliance.rooms.mqtt_events import MqttSink
 from appliance.rooms.outbox import Outbox, Sink
@@ -22,6 +21,7 @@ from appliance.rooms.room import RoomSettings
 from appliance.rooms.service import ServiceSettings
 from appliance.rooms.settings import CallbackSettings, networks
 from appliance.rooms.store.tables import deliveries
+from appliance.system_clock import SystemClock
 from tests.support.callback_receiver import CallbackReceiver
 from tests.support.conditions import until
 from tests.support.mosquitto import Mosquitto

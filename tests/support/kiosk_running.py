@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from random import Random
 
-from appliance.clock import SystemClock
 from appliance.kiosk.effects import CloseRoom, Effect, MoveButton, MuteMicrophone, OpenRoom
 from appliance.kiosk.inputs import Booted, Capturing, RoomClosed, RoomConnected
 from appliance.kiosk.rules import Rules
 from appliance.kiosk.runner import Kiosk
 from appliance.kiosk.state import Device, KioskState, Phase
+from appliance.system_clock import SystemClock
 from tests.support.conditions import until
 from tests.support.kiosk_story import ANNA
 
