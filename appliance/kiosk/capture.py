@@ -166,7 +166,6 @@ class Capture:
         self._pictures = _source_for(camera, picture_size)
         self._timeline = CameraTimeline()
         self._running: asyncio.Task[None] | None = None
-        self._sound_open = False
         self._missing: set[Part | Literal["speaker"]] = set()
         self._muted = True
         self._camera_on = False
@@ -182,8 +181,7 @@ class Capture:
         self._sound.set_muted(muted)
         if camera_on:
             self._start_camera()
-        if not self._sound_open:
-            self._sound_open = True
+        if not self._sound.is_open:
             await self._open_sound()
 
     async def _open_sound(self) -> None:
@@ -192,9 +190,11 @@ class Capture:
         try:
             await self._sound.open(self._packets.put, muted=self._muted)
         except DeviceError as error:
-            self._sound_open = False
             self._lost("microphone", error)
             self._lost("speaker", error)
+        except asyncio.CancelledError:
+            self._missing |= before  # not known to work again
+            raise
         for part in before - self._missing:
             self._found(part)
 
@@ -242,15 +242,15 @@ class Capture:
             self._running.cancel()
 
     async def close(self) -> None:
-        """Close every capture device; they are closed when this returns. Closing twice is fine."""
+        """Close every capture device; they are closed when this returns. Closing twice is fine.
+
+        A microphone that hangs in its driver is the exception: it stays live, and lit, until the driver lets go.
+        """
         self._camera_on, self._audio, self._video = False, None, None
         running = self._running
         if running is not None:
             running.cancel()
-        if self._sound_open:
-            self._sound_open = False
-            await self._sound.close()
-            self._show("microphone", False)
+        await self._sound.close()  # its thread told that the microphone is closed, before this returns
         if running is not None:
             await asyncio.wait([running])
 
