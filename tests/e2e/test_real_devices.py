@@ -46,7 +46,6 @@ source = "none"
 [audio]
 input = "pcm:{MICROPHONE}"
 output = "pcm:{SPEAKER}"
-aec = "none"
 """
 
 FRAMES_BETWEEN_KEY_FRAMES = 300
@@ -166,7 +165,7 @@ def test_leaving_ends_the_capture_worker(camera_stack: Stack, open_application: 
     wait_for("a first picture", lambda: page.call("decoded", KIOSK) > 0)
     [worker] = workers(camera_stack)
     with camera_stack.control() as control:
-        control.do("room.leave")
+        control.press("leave")
 
         wait_for("idle", lambda: control.state()["state"] == "idle")
         assert not worker.is_running()
@@ -239,12 +238,12 @@ def test_a_tone_at_the_microphone_is_heard_in_the_browser_until_muted(
         assert pitch == pytest.approx(SPOKEN_HZ, abs=15)
         log_sound(sound_stack, "speaking")
 
-        control.do("mic.mute")
+        control.tap("mute")
         wait_for("muted", lambda: control.state()["mic"] == "muted")
         wait_for("silence in the browser", lambda: page.call("hear", KIOSK)["dbfs"] < SILENCE_DBFS)
         assert sound_server.streams_of(sound_stack.kiosk.pid) == ["source-outputs", "sink-inputs"]
 
-        control.do("mic.unmute")
+        control.tap("mute")
         pitch = wait_for("the browser hears the microphone again", lambda: loud_pitch(page))
         assert pitch == pytest.approx(SPOKEN_HZ, abs=15)
 
@@ -279,9 +278,51 @@ def test_leaving_closes_microphone_and_speaker(
         wait_for("the microphone is live", lambda: control.state()["mic_live"])
         assert sound_server.streams_of(sound_stack.kiosk.pid) == ["source-outputs", "sink-inputs"]
 
-        control.do("room.leave")
+        control.press("leave")
 
         wait_for("idle", lambda: control.state()["state"] == "idle")
         assert sound_server.streams_of(sound_stack.kiosk.pid) == []
         assert control.state()["mic_live"] is False
         assert control.state()["lamps"]["live"] == "off"
+
+
+@pytest.mark.sound_server
+@pytest.mark.browser
+def test_the_light_tells_of_a_microphone_that_a_hanging_sound_server_holds(
+    sound_stack: Stack, sound_server: PulseServer, open_application: Callable[[], Application]
+) -> None:
+    page = joined(sound_stack, open_application(), "anna", media=False)
+    with sound_stack.control() as control:
+        wait_for("the microphone is live", lambda: control.state()["mic_live"])
+        sound_server.freeze()
+
+        control.press("leave")
+
+        wait_for("the kiosk is gone in the browser", lambda: KIOSK not in page.call("people"))
+        wait_for("idle", lambda: control.state()["state"] == "idle")
+        held = control.state()
+        assert (held["mic_live"], held["lamps"]["live"]) == (True, "solid")
+
+        sound_server.thaw()
+        wait_for("the microphone is closed", lambda: not control.state()["mic_live"])
+        wait_for("the light is off", lambda: control.state()["lamps"]["live"] == "off")
+        wait_for("nothing is open", lambda: sound_server.streams_of(sound_stack.kiosk.pid) == [])
+
+
+@pytest.mark.sound_server
+@pytest.mark.browser
+def test_sound_returns_after_the_sound_server_stood_still(
+    sound_stack: Stack, sound_server: PulseServer, open_application: Callable[[], Application]
+) -> None:
+    page = joined(sound_stack, open_application(), "anna", media=False)
+    with sound_server.playing(tone(SPOKEN_HZ, 90.0)), sound_stack.control() as control:
+        wait_for("the browser hears the microphone", lambda: loud_pitch(page))
+
+        sound_server.freeze()
+        wait_for("the kiosk says so", lambda: "mic_absent" in control.state()["issues"])
+        sound_server.thaw()
+
+        wait_for("the microphone is back", lambda: control.state()["issues"] == [])
+        pitch = wait_for("the browser hears the microphone again", lambda: loud_pitch(page))
+        assert pitch == pytest.approx(SPOKEN_HZ, abs=15)
+        assert control.state()["state"] == "in_room"
