@@ -361,6 +361,7 @@ def _booted(turn: Turn, event: Booted) -> None:
         return
     turn.do(Report("kiosk-started", {"resumed": str(event.resume is not None).lower()}))
     turn.set(display=event.display, microphone_absent=event.microphone_absent, camera_absent=event.camera_absent)
+    turn.set(speaker=replace(turn.state.speaker, absent=event.speaker_absent))
     resume, rules = event.resume, turn.state.rules
     if resume is not None:
         visit = Visit(

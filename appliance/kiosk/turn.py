@@ -146,4 +146,5 @@ def _memory(state: KioskState) -> Remember | None:
         return None
     if state.phase is Phase.JOINING and not visit.joined_before:
         return None
-    return Remember(visit.room_name, visit.muted, visit.camera_on, str(visit.origin))
+    # Whoever talks while holding the button is muted again by letting go, also if that happens while we are gone.
+    return Remember(visit.room_name, visit.muted or state.talk_held, visit.camera_on, str(visit.origin))

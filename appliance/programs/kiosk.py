@@ -257,6 +257,7 @@ def booted(parts: Parts, resume: Resume | None) -> Booted:
     return Booted(
         microphone_absent=not parts.devices.has_microphone,
         camera_absent=parts.devices.camera is None,
+        speaker_absent=not parts.devices.has_speaker,
         display="on" if parts.devices.screen else "absent",
         resume=resume,
     )

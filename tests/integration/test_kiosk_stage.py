@@ -12,6 +12,7 @@ from appliance.errors import (
     ParticipantDuplicateIdentityError,
     RoomCompletedError,
     RoomMaxParticipantsExceededError,
+    TrackServerTrackCapacityReachedError,
 )
 from appliance.kiosk.access import Access
 from appliance.kiosk.capture import LiveLamp
@@ -21,6 +22,7 @@ from appliance.kiosk.inputs import (
     DeviceFound,
     DeviceGone,
     Input,
+    IssueSeen,
     JoinFailed,
     PeopleChanged,
     RoomClosed,
@@ -329,3 +331,16 @@ async def test_being_removed_without_a_word_has_no_number_and_an_ended_room_is_a
         theatre.room.end(RoomCompletedError())
         ended = await theatre.heard(RoomEventSeen)
         assert (ended.type, ended.data["RoomStatus"]) == ("room-ended", "completed")
+
+
+async def test_a_track_that_is_refused_is_an_issue_and_the_call_goes_on() -> None:
+    theatre = Theatre()
+    async with theatre.stage() as stage:
+        stage.perform(order())
+        await theatre.heard(RoomConnected)
+        theatre.room.local_participant.emit(
+            "track_publication_failed", TrackServerTrackCapacityReachedError(), theatre.tracks[0]
+        )
+        seen = await theatre.heard(IssueSeen)
+        assert (seen.code, seen.present) == ("track_failed", True)
+        assert stage.call is not None

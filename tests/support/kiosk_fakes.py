@@ -8,7 +8,7 @@ from typing import Any
 import av
 
 from appliance.client.events import Emitter
-from appliance.client.participants import RemoteParticipant
+from appliance.client.participants import LocalParticipant, RemoteParticipant
 from appliance.client.remote_tracks import RemoteAudioTrack, RemoteVideoTrack
 from appliance.client.room import Room, RoomState
 from appliance.devices.lamps.base import Lamp
@@ -33,7 +33,8 @@ class FakeRoom(Emitter):
         self.state = RoomState.CONNECTED
         self.participants: dict[str, RemoteParticipant] = {}
         self.dominant_speaker: RemoteParticipant | None = None
-        self.local_participant = type("Local", (), {"sid": "PA0"})()
+        self.local_participant = LocalParticipant()
+        self.local_participant.sid = "PA0"
         self.disconnects = 0
 
     async def disconnect(self) -> None:
