@@ -7,9 +7,9 @@ import pytest
 
 from appliance.sfu.engine import EmbeddedEngine
 from appliance.sids import TrackSid, new_room_sid
-from tests.support.sfu_browser import CHROMIUM, BrowserClient, chromium, page_of
+from tests.support.sfu_browser import BrowserClient, chromium, page_of
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed")]
+pytestmark = pytest.mark.browser
 
 
 async def until(question: Callable[[], Awaitable[bool]], what: str, deadline_s: float = 30.0) -> None:

@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def until(what: str, look: Callable[[], T], *, within_s: float = 15.0) -> T:
+async def until(what: str, look: Callable[[], T], *, within_s: float = 20.0) -> T:
     """Return the first truthy answer of `look`. Raise AssertionError naming `what` after `within_s`."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within_s

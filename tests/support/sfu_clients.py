@@ -29,17 +29,6 @@ from appliance.sfu.engine import EmbeddedEngine
 from appliance.sfu.peer import Peer
 from appliance.sids import RoomSid, TrackSid, new_participant_sid, new_room_sid, new_track_sid
 
-DEADLINE_S = 20.0
-
-
-async def eventually(condition: Callable[[], bool], what: str, deadline_s: float = DEADLINE_S) -> None:
-    """Wait until the condition holds; fail with `what` when it does not in time."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + deadline_s
-    while not condition():
-        assert loop.time() < end, f"not within {deadline_s} s: {what}"
-        await asyncio.sleep(0.02)
-
 
 class NumberedVideo(VideoStreamTrack):
     """Grey frames whose brightness tells their number modulo 16, so that a receiver sees them change."""
