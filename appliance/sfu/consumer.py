@@ -206,11 +206,6 @@ class Consumer:
     def kind(self) -> TrackKind:
         return self.producer.track.kind
 
-    @property
-    def is_placed(self) -> bool:
-        """Tell whether the client was told where to find it."""
-        return self.slot is not None or self.channel is not None or self.error is not None
-
     def subscription(self) -> Subscription:
         """Return the entry for the wire."""
         sid = self.producer.track.sid
