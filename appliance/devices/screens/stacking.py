@@ -35,7 +35,6 @@ class Stack:
         self._prepared: dict[int, _Prepared] = {}
         self._shift = (0, 0)
         self._dark = True
-        self._video_used: set[str] = set()
 
     def show(self, scene: Scene, now: float) -> None:
         """Take over a scene; its texts are drawn here, once."""

@@ -80,7 +80,6 @@ SHIFT = float(_TOKENS["wall"]["shift"])
 QR_WALL, QR_TOUCH = float(_TOKENS["wall"]["qr"]), float(_TOKENS["touch"]["qr"])
 TOUCH_KEYS: dict[str, Any] = _TOKENS["touch"]["keys"]
 SELF_JOINING = Rect(*_TOKENS["wall"]["self"]["joining"])
-SELF_TOUCH = Rect(*_TOKENS["touch"]["self"])
 
 QUICK_S, MEET_S, CALM_S = (_TOKENS["motion_ms"][name] / 1000 for name in ("quick", "meet", "calm"))
 DASH_S = 0.8  # dashes travel one pattern, 8 u, in this time
