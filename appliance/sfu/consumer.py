@@ -25,7 +25,7 @@ NEVER = 1 << 62
 
 
 class OutSlot:
-    """One stream towards a participant: an m-section's SSRCs, fixed for life, and whatever source fills them now.
+    """One stream towards a participant: the SSRCs of one subscription, and whatever source fills them now.
 
     The packet path (forwarding.py) reads these fields itself. `pack_header(buffer, 0, 0x90, marker and payload type,
     sequence, timestamp, ssrc, extension, send time high byte, send time low half)` writes `header_size` bytes.
