@@ -221,7 +221,7 @@ async def test_a_second_kiosk_on_the_same_path_is_told_so_and_the_first_goes_on(
     async with serving(path), client(path) as script:
         with pytest.raises(ConfigurationError, match="another kiosk"):
             async with serving(path):
-                await asyncio.sleep(0.1)
+                await asyncio.wait_for(asyncio.Event().wait(), 10)
         assert (await script.ask(get="state"))["ok"]
 
 
