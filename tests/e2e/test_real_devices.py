@@ -198,6 +198,17 @@ def test_the_picture_returns_after_the_worker_was_killed(
     assert state["issues"] == []
 
 
+@pytest.mark.hardware
+def test_the_worker_ends_with_a_kiosk_that_is_killed(camera_stack: Stack) -> None:
+    [worker] = wait_for("the camera is open", lambda: workers(camera_stack))
+    with camera_stack.control() as control:
+        wait_for("the camera is live", lambda: control.state()["camera_live"])
+
+    camera_stack.kiosk.kill()
+
+    wait_for("the worker is gone", lambda: not worker.is_running())
+
+
 # --- sound ------------------------------------------------------------------------------------------------------------
 
 
