@@ -12,7 +12,7 @@ import aioice.ice
 import av
 import numpy as np
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from aiortc.mediastreams import AudioStreamTrack, MediaStreamTrack, VideoStreamTrack
+from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, MediaStreamTrack, VideoStreamTrack
 
 from appliance.media_engine import (
     Description,
@@ -195,7 +195,7 @@ class SfuClient:
         self._tasks.append(asyncio.create_task(self._count(track)))
 
     async def _count(self, track: MediaStreamTrack) -> None:
-        with suppress(Exception):  # MediaStreamError ends every track
+        with suppress(MediaStreamError):  # so every track ends
             while True:
                 frame = await track.recv()
                 self.received[track.kind] = self.received.get(track.kind, 0) + 1

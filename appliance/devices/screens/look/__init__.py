@@ -52,13 +52,13 @@ class Geometry:
     faces: dict[Role, Face]
 
 
-def _faces(table: dict[str, list[Any]]) -> dict[Role, Face]:
+def _faces(table: dict[Role, list[Any]]) -> dict[Role, Face]:
     faces: dict[Role, Face] = {}
     for role, (size, font, tracking) in table.items():
         family, style = font.rsplit(" ", 1)
         # Other scripts have no Medium: plain in running text, bold in names, which lie on pictures.
         beside: Literal["Regular", "Bold"] = "Regular" if role == "body" else "Bold"
-        faces[role] = Face(size, family, style.replace("SemiBold", "Semi Bold"), tracking, beside)  # type: ignore[index]
+        faces[role] = Face(size, family, style.replace("SemiBold", "Semi Bold"), tracking, beside)
     return faces
 
 
