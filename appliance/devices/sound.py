@@ -1,6 +1,6 @@
 """The sound of the kiosk: one thread that owns cards, voices, mixer, echo canceller and Opus both ways.
 
-Only encoded packets and commands cross its border, by rings that nobody waits on (design.md 3). This file is the side
+Only encoded packets and commands cross its border, by rings that nobody waits on. This file is the side
 that the event loop sees: it opens cards, watches the thread, abandons it when a card call never returns, and tries lost
 cards again. The loop of the thread is in `sound_thread`.
 """

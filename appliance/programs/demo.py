@@ -25,7 +25,7 @@ from appliance.web_files import web_folder
 
 ROOM = "lobby"
 READY_WITHIN_S = 40.0
-TERM_GRACE_S = 2.5  # design.md 2: everything has stopped 3 s after Ctrl-C
+TERM_GRACE_S = 2.5  # everything has stopped 3 s after Ctrl-C
 RESTART_AFTER_S = 2.0  # as the units' RestartSec
 
 HTTP_PORT, HTTPS_PORT, MEDIA_PORT, PANEL_PORT, BROKER_PORT = 8080, 8443, 8444, 8090, 1883

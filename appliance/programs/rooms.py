@@ -1,4 +1,4 @@
-"""`room-kiosk rooms`: the rooms service with the embedded engine (design.md 3)."""
+"""`room-kiosk rooms`: the rooms service with the embedded engine."""
 
 import asyncio
 import json
