@@ -129,6 +129,15 @@ def find_screen(settings: KioskSettings) -> Screen | None:
     return HdmiScreen("kmsdrm" if mode == "kmsdrm" else None)
 
 
+def screen_name(screen: Screen | None) -> str:
+    """Return what people are told of the screen, such as `1920x1080 by KMSDRM`."""
+    if screen is None:
+        return "none"
+    health = screen.health()
+    width, height = health.size
+    return f"{width}x{height} by {health.driver}" if width else "none connected"
+
+
 def first_state(settings: KioskSettings, panel_kind: catalog.FrontPanelKind) -> KioskState:
     device = Device(
         id=settings.device.id,
@@ -221,7 +230,7 @@ async def run(settings: KioskSettings, ready_file: Path | None = None) -> None:
                 kiosk.perform_with(stage)
                 kiosk.submit(booted(devices, memory.recall(clock.now())))
                 await left_booting(kiosk)
-                shown = {"screen": settings.display.mode if screen else "none", "front panel": plate.kind}
+                shown = {"screen": screen_name(screen), "front panel": plate.kind}
                 say_ready(ready_file, settings, names | shown)
                 await kiosk.ended.wait()
             for task in running:
