@@ -34,6 +34,9 @@ OPUS_SILENCE = b"\xf8\xff\xfe"
 SILENCE_INTERVAL_S = 0.4
 """While muted and nobody feeds us, a packet so often keeps the stream alive, as Opus DTX does (RFC 7587, 3.1.3)."""
 
+DRY_SOURCE_S = 1.0
+"""A source that should be heard and gives nothing, as a card that was unplugged, is silence to the others."""
+
 BLACK_INTERVAL_S = 1.0
 OPUS_PACKETS_WAITING = 10
 DATA_MESSAGES_WAITING = 100
@@ -233,7 +236,7 @@ class LocalAudioTrack(LocalMediaTrack):
 
     async def _next_packet(self, source: EncodedAudioSource) -> AvPacket:
         try:
-            async with asyncio.timeout(None if self._is_heard else SILENCE_INTERVAL_S):
+            async with asyncio.timeout(DRY_SOURCE_S if self._is_heard else SILENCE_INTERVAL_S):
                 taken = await source.take()
         except TimeoutError:
             return self._opus(OPUS_SILENCE, self._estimated_timestamp())

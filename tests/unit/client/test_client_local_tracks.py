@@ -91,6 +91,15 @@ async def test_muting_drops_what_waits_and_turns_what_comes_into_silence() -> No
     assert (bytes(sent), sent.pts) == (OPUS_SILENCE, 1920)
 
 
+async def test_a_card_that_gives_nothing_is_silence_and_not_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("appliance.client.local_tracks.DRY_SOURCE_S", 0.0)
+    track = LocalAudioTrack(EncodedAudioSource())
+
+    sent = await track.next_media()
+
+    assert bytes(sent) == OPUS_SILENCE
+
+
 def test_enabling_twice_is_told_once() -> None:
     track = LocalAudioTrack(EncodedAudioSource())
     told: list[str] = []
