@@ -19,10 +19,10 @@ from appliance.broker import Broker, BrokerSettings
 from appliance.clock import Clock, SystemClock
 from appliance.errors import ConfigurationError
 from appliance.journal import set_up_logging
+from appliance.programs.rooms_admin import VERBS, Place, store_url
 from appliance.programs.state_folder import rooms_state_folder
 from appliance.rooms import certificates, credentials
 from appliance.rooms.callbacks import HttpSink
-from appliance.rooms.credentials import Credentials
 from appliance.rooms.guests import GuestPage, GuestSettings
 from appliance.rooms.ice import TurnServer
 from appliance.rooms.mqtt_events import MqttSink, node_id, service_status
@@ -38,7 +38,6 @@ from appliance.settings import load_settings
 from appliance.sfu.engine import EmbeddedEngine
 from appliance.web_files import web_folder
 
-STORE_FILE = "rooms.sqlite3"
 BROKER_SESSION_S = 86_400
 _PORTS_TO_TRY = 100
 _GOODBYE_S = 1.2
@@ -68,13 +67,14 @@ async def run(settings: RoomsSettings, options: RoomsOptions) -> None:
         doors = _open_doors(settings, options, clock, parts)
         engine = await _open_engine(settings, options)
         parts.push_async_callback(engine.close)
-        store = await parts.enter_async_context(Store(_store_url(settings, options)))
+        store = await parts.enter_async_context(Store(store_url(settings, options.state)))
         service = RoomsService(_service_settings(settings), secrets, engine, store, clock)
         await service.recover()
         tasks = await parts.enter_async_context(_Tasks())
         tasks.add("store", store.watch())
         tasks.add("deadlines", service.run())
-        await _deliver(settings, secrets, service, store, clock, parts, tasks)
+        tasks.add("keys", service.watch_keys())
+        await _deliver(settings, service, store, clock, parts, tasks)
         sockets = SignalingSockets(service, clock)
         app = build_app(
             service,
@@ -156,10 +156,6 @@ async def _open_engine(settings: RoomsSettings, options: RoomsOptions) -> Embedd
     raise AssertionError("the last port is tried or raises")
 
 
-def _store_url(settings: RoomsSettings, options: RoomsOptions) -> str:
-    return settings.store.url or f"sqlite+aiosqlite:///{(options.state / STORE_FILE).absolute()}"
-
-
 def _service_settings(settings: RoomsSettings) -> ServiceSettings:
     secret = _read_secret("media.turn_secret_file", settings.media.turn_secret_file)
     return ServiceSettings(
@@ -207,7 +203,6 @@ def _guest_settings(settings: RoomsSettings, doors: dict[str, Door]) -> GuestSet
 
 async def _deliver(
     settings: RoomsSettings,
-    secrets: Credentials,
     service: RoomsService,
     store: Store,
     clock: Clock,
@@ -217,7 +212,7 @@ async def _deliver(
     """Start the outbox of each sink."""
     sinks: list[Sink] = []
     http = HttpSink(
-        secrets.auth_token,
+        lambda: service.keys.primary_token,
         clock,
         allow=networks(settings.callbacks.allow),
         deny=networks(settings.callbacks.deny),
@@ -315,7 +310,7 @@ def exit_with_problems(action: Callable[[], None]) -> None:
         raise SystemExit(78) from None
 
 
-@click.command("rooms")
+@click.group("rooms", invoke_without_command=True)
 @click.option(
     "--config", "config", multiple=True, type=click.Path(path_type=Path), help="rooms.toml; several: later win."
 )
@@ -333,7 +328,9 @@ def exit_with_problems(action: Callable[[], None]) -> None:
 @click.option(
     "--log-format", type=click.Choice(["journal", "plain", "json"]), help="plain on a terminal, else journal."
 )
+@click.pass_context
 def rooms(
+    ctx: click.Context,
     config: Sequence[Path],
     state_dir: Path | None,
     http: str | None,
@@ -349,8 +346,12 @@ def rooms(
     """Run the rooms service: signaling, REST API, status callbacks, guest page and the embedded media engine.
 
     At the first start an account with an auth token and an API key is made; credentials.json in the state directory
-    holds them.
+    holds them. With a verb, administers the service instead: `room-kiosk rooms --state-dir D keys list`.
     """
+    state = (state_dir or rooms_state_folder()).absolute()
+    if ctx.invoked_subcommand:
+        ctx.obj = Place(config=tuple(config), state=state)
+        return
     set_up_logging(log_level, log_format or ("plain" if sys.stderr.isatty() else "journal"))
 
     def start() -> None:
@@ -362,9 +363,11 @@ def rooms(
             advertise=advertise,
             mqtt_url=mqtt_url,
         )
-        options = RoomsOptions(
-            state=(state_dir or rooms_state_folder()).absolute(), ready_file=ready_file, port_fallback=port_fallback
-        )
+        options = RoomsOptions(state=state, ready_file=ready_file, port_fallback=port_fallback)
         asyncio.run(run(settings, options))
 
     exit_with_problems(start)
+
+
+for _verb in VERBS:
+    rooms.add_command(_verb)

@@ -6,7 +6,7 @@ import socket
 import ssl
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
@@ -83,13 +83,18 @@ class HttpSink:
 
     def __init__(
         self,
-        auth_token: str,
+        auth_token: Callable[[], str],
         clock: Clock,
         *,
         allow: tuple[Network, ...],
         deny: tuple[Network, ...],
         ca_file: Path | None = None,
     ) -> None:
+        """Set up.
+
+        Args:
+            auth_token: gives the primary auth token, asked for every attempt.
+        """
         self._auth_token = auth_token
         self._clock = clock
         self._resolver = GuardedResolver(allow, deny)
@@ -154,7 +159,7 @@ class HttpSink:
             target,
             due.status_callback_method,
             due.params,
-            auth_token=self._auth_token,
+            auth_token=self._auth_token(),
             event_id=due.event_id,
             user_agent=USER_AGENT,
         )

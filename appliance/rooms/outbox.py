@@ -11,12 +11,14 @@ from typing import Protocol
 from appliance.clock import Clock
 from appliance.rooms.delivery import NextStep, Outcome, OutcomeClass, next_step
 from appliance.rooms.store.deliveries import DeliveryState, Due, head_of_queue, waiting_rooms, write_outcome
-from appliance.rooms.store.store import Store
+from appliance.rooms.store.store import READ_ERRORS, Store
 from appliance.sids import RoomSid
 
 log = logging.getLogger(__name__)
 
 MAX_PARALLEL = 32
+LOOK_EVERY_S = 1.0
+"""For what others put into the queues, as replayed dead letters."""
 
 
 class Sink(Protocol):
@@ -48,13 +50,24 @@ class Outbox:
     async def run(self) -> None:
         """Deliver until cancelled, beginning with what an earlier life left."""
         async with asyncio.TaskGroup() as self._tasks:
-            async with self._store.read() as connection:
-                waiting = await waiting_rooms(connection, self._sink.name)
-            for room_sid in waiting:
-                self.wake(RoomSid(room_sid))
+            waiting = await self._look()
             if waiting:
-                log.info("%s: events of %d rooms wait to be delivered", self._sink.name, len(waiting))
-            await asyncio.Event().wait()
+                log.info("%s: events of %d rooms wait to be delivered", self._sink.name, waiting)
+            while True:
+                await asyncio.sleep(LOOK_EVERY_S)
+                try:
+                    await self._look()
+                except READ_ERRORS as error:
+                    log.debug("%s: the queues cannot be read: %s", self._sink.name, error)
+
+    async def _look(self) -> int:
+        """Wake every room with something pending; return how many there are."""
+        async with self._store.read() as connection:
+            waiting = await waiting_rooms(connection, self._sink.name)
+        for room_sid in waiting:
+            if room_sid not in self._working:
+                self.wake(RoomSid(room_sid))
+        return len(waiting)
 
     def wake(self, room_sid: RoomSid) -> None:
         """Look at the queue of a room: something new was committed."""

@@ -83,7 +83,7 @@ class RestApi:
         self._service = service
         self._settings = settings
         self._clock = clock
-        self._doorkeeper = Doorkeeper(service.credentials, PRODUCT)
+        self._doorkeeper = Doorkeeper(service.keys, PRODUCT)
         self._page_secret = service.credentials.service_secret.encode()
         self._calls = CallRate()
         self._routes: Sequence[tuple[re.Pattern[str], Mapping[str, Operation]]] = (
@@ -124,7 +124,7 @@ class RestApi:
     async def _answer(self, request: web.Request) -> Answer:
         now = self._clock.monotonic()
         address = request.remote or ""
-        account_sid = self._doorkeeper.account(request.headers.get("Authorization"), address, now)
+        account_sid = self._doorkeeper.account(request.headers.get("Authorization"), address, now, request.method)
         if self._settings.rate_limit and not self._calls.allow(request.method, now):
             raise RestError(429, 20429, "Too Many Requests", {"Retry-After": "1"})
         raw_path, _, query = request.raw_path.partition("?")

@@ -40,6 +40,7 @@ from appliance.rooms.credentials import Credentials
 from appliance.rooms.deadlines import room_deadline, stays_over
 from appliance.rooms.events import EndReason, LeaveReason
 from appliance.rooms.ice import TurnServer
+from appliance.rooms.key_ring import KeyRing
 from appliance.rooms.registry import Attachment, RoomEntry, Stay
 from appliance.rooms.room import ParticipantStatus, Room, RoomSettings, RoomStatus, create_room
 from appliance.rooms.room_names import check_room_name, check_scope
@@ -47,7 +48,7 @@ from appliance.rooms.running import CommitListener, Running
 from appliance.rooms.store.changes import prune, rooms_in_progress
 from appliance.rooms.store.pages import find_room
 from appliance.rooms.store.store import Store
-from appliance.sids import AccountSid, ParticipantSid, RoomSid, looks_like, new_room_sid
+from appliance.sids import AccountSid, KeySid, ParticipantSid, RoomSid, looks_like, new_room_sid
 from appliance.signaling.states import IceServer
 from appliance.tokens import AccessToken, verify
 
@@ -99,6 +100,7 @@ class RoomsService:
     ) -> None:
         self.settings = settings
         self.credentials = credentials
+        self.keys = KeyRing(credentials, clock)
         self.store = store
         self._clock = clock
         self._running = Running(engine, store, clock, over_mqtt=settings.events_over_mqtt)
@@ -279,10 +281,12 @@ class RoomsService:
         """
         now = self._clock.now().timestamp()
         try:
-            return verify(token, self.credentials.find_key, now=now, leeway_s=self.settings.token_leeway_s)
+            verified = verify(token, self.keys.find_key, now=now, leeway_s=self.settings.token_leeway_s)
         except RoomError as error:
             log.info("access token refused: %d %s", error.code, error)  # never the token
             raise
+        self.keys.note_use(verified.key_sid)
+        return verified
 
     # --- for REST and the guest page ----------------------------------------------------------------------------------
 
@@ -370,6 +374,7 @@ class RoomsService:
         Nobody's media survived: whoever was in a room has left it. A room made by REST goes on, empty; an ad-hoc room
         has failed.
         """
+        await self.keys.open(self.store)
         async with self.store.read() as connection:
             left = await rooms_in_progress(connection)
         for room in left:
@@ -390,6 +395,19 @@ class RoomsService:
         while True:
             await asyncio.sleep(_TICK_S)
             self.expire()
+
+    async def watch_keys(self) -> None:
+        """Follow changes of the API keys and auth tokens, until cancelled."""
+        await self.keys.run(self.store, self.drop_key)
+
+    def drop_key(self, key_sid: KeySid) -> None:
+        """Disconnect everybody who joined with this key (tokens.md 6.1)."""
+        told = Failed(AccessTokenIssuerInvalidError.number, AccessTokenIssuerInvalidError.default_message)
+        for entry in self._running.registry:
+            for participant in entry.room.participants:
+                stay = entry.stays.get(participant.sid)
+                if stay and participant.key_sid == key_sid:
+                    self._running.disconnect(stay, LeaveReason.KEY_REVOKED, told)
 
     def expire(self) -> None:
         """End what is due now: lost sessions, stays that last too long, rooms; forget what is too old to keep."""

@@ -77,7 +77,7 @@ class Impatient(Random):
 def http_sink(running: RunningRooms, **more: Any) -> HttpSink:
     rules = CallbackSettings()
     given = {"allow": networks(rules.allow), "deny": networks(rules.deny)} | more
-    return HttpSink(running.credentials.auth_token, SystemClock(), **given)
+    return HttpSink(lambda: running.service.keys.primary_token, SystemClock(), **given)
 
 
 @asynccontextmanager

@@ -72,6 +72,7 @@ participants = sa.Table(
     sa.Column("started", Moment),
     sa.Column("updated", Moment),
     sa.Column("ended", Moment),
+    sa.Column("rules", sa.JSON),
 )
 
 tracks = sa.Table(
@@ -115,6 +116,37 @@ deliveries = sa.Table(
     sa.Column("last_status", sa.Integer),
     sa.Column("last_error", sa.Text),
     sa.Column("finished_at", Moment),
+)
+
+api_keys = sa.Table(
+    "api_key",
+    metadata,
+    sa.Column("sid", sa.String(34), primary_key=True),
+    sa.Column("account_sid", sa.String(34)),
+    sa.Column("friendly_name", sa.Text),
+    sa.Column("kind", sa.String(16)),
+    sa.Column("sealed_secret", sa.Text),
+    sa.Column("created", Moment),
+    sa.Column("last_used_at", Moment),
+    sa.Column("revoked_at", Moment),
+    sa.Column("disconnects", sa.Boolean),
+)
+
+auth_tokens = sa.Table(
+    "auth_token",
+    metadata,
+    sa.Column("account_sid", sa.String(34), primary_key=True),
+    sa.Column("slot", sa.String(16), primary_key=True),
+    sa.Column("sealed_token", sa.Text),
+    sa.Column("created", Moment),
+)
+
+retained_topics = sa.Table(
+    "retained_topic",
+    metadata,
+    sa.Column("topic", sa.Text, primary_key=True),
+    sa.Column("room_sid", sa.String(34)),
+    sa.Column("seq", sa.Integer),
 )
 
 _SETTINGS = (
