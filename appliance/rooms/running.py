@@ -36,7 +36,7 @@ from appliance.rooms.conversation import (
     RoomEnded,
     participant_state,
 )
-from appliance.rooms.events import EndReason, EventName, LeaveReason
+from appliance.rooms.events import EndReason, LeaveReason
 from appliance.rooms.publishing import PublishingOutcome, Track, TrackWish
 from appliance.rooms.registry import Registry, RoomEntry, Stay
 from appliance.rooms.room import Change, Participant, ParticipantStatus, RoomStatus
@@ -47,8 +47,6 @@ from appliance.sids import ParticipantSid, RoomSid, new_track_sid
 log = logging.getLogger(__name__)
 
 _REMEMBERED_SESSIONS = 2000
-_MOVES_TRACKS = (EventName.PARTICIPANT_CONNECTED, EventName.TRACK_ADDED, EventName.TRACK_REMOVED)
-"""After these somebody may have to receive something else; muting is no reason to look through a whole room."""
 CommitListener = Callable[[RoomSid], None]
 
 
@@ -86,6 +84,7 @@ class Running:
         Returns:
             A future that is done with the commit.
         """
+        before = {participant.sid: participant for participant in entry.room.participants}
         entry.room = change.room
         written = self.write(change)
         for participant in change.participants.values():
@@ -93,12 +92,13 @@ class Running:
                 self._part(entry, participant, farewells or {})
         if change.room.status is not RoomStatus.IN_PROGRESS:
             self.registry.remove(entry)
-        states = [participant_state(participant) for participant in change.participants.values()]
+        visible = [each for each in change.participants.values() if _is_news(before.get(each.sid), each)]
+        states = [participant_state(participant) for participant in visible]
         for stay in entry.stays.values():
             seen = tuple(state for state in states if state.sid != stay.participant_sid)
             if seen:
                 stay.tell(Changed(participants=seen))
-        if any(event.name in _MOVES_TRACKS for event in change.events):
+        if any(_matter(before.get(sid)) != _matter(each) for sid, each in change.participants.items()):
             self.resubscribe(entry)
         _log(change)
         return written
@@ -150,10 +150,14 @@ class Running:
 
     def resubscribe(self, entry: RoomEntry) -> None:
         """Want everybody to receive what their rules say now."""
+        now = self.clock.now()
         for participant in entry.room.participants:
             stay = entry.stays.get(participant.sid)
+            if not stay:
+                continue
             wanted = entry.room.received_by(participant.sid, participant.rules)
-            if stay and stay.peer and wanted != stay.receiving:
+            stay.received_since = {sid: stay.received_since.get(sid, now) for sid in wanted}
+            if stay.peer and wanted != stay.receiving:
                 stay.receiving = wanted
                 stay.peer.receive(wanted)
 
@@ -249,6 +253,18 @@ class Running:
 
     def end(self, entry: RoomEntry, status: RoomStatus, reason: EndReason) -> "asyncio.Future[None]":
         return self.apply(entry, entry.room.end(status, reason, self.clock.now()))
+
+
+def _is_news(before: Participant | None, after: Participant) -> bool:
+    """Tell whether the others see a participant change; what it wants to receive is its own affair."""
+    return before is None or before.revision != after.revision
+
+
+def _matter(participant: Participant | None) -> tuple[object, ...] | None:
+    """Return what subscribe rules look at. Muting is not in it: no reason to look through a whole room."""
+    if participant is None or participant.status is ParticipantStatus.DISCONNECTED:
+        return None
+    return participant.rules, tuple((track.sid, track.priority) for track in participant.tracks)
 
 
 def media_tracks(tracks: Sequence[Track]) -> tuple[PublishedTrack, ...]:

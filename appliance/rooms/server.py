@@ -44,6 +44,7 @@ def build_app(service: RoomsService, rest: RestApi, guests: GuestPage, signaling
     # One byte more than a body may have, so that the API itself says that it is too large.
     app = web.Application(client_max_size=MAX_BODY_BYTES + 1)
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/signaling", signaling)])
+    app.add_routes([web.get("/openapi.json", rest.handle_description)])
     app.add_routes(guests.routes())
     app.router.add_route("*", "/{path:.*}", rest.handle)
     return app

@@ -42,12 +42,23 @@ from appliance.rooms.events import EndReason, LeaveReason
 from appliance.rooms.ice import TurnServer
 from appliance.rooms.key_ring import KeyRing
 from appliance.rooms.registry import Attachment, RoomEntry, Stay
-from appliance.rooms.room import ParticipantStatus, Room, RoomSettings, RoomStatus, create_room
+from appliance.rooms.room import (
+    Participant,
+    ParticipantStatus,
+    Received,
+    Room,
+    RoomSettings,
+    RoomStatus,
+    Track,
+    create_room,
+)
 from appliance.rooms.room_names import check_room_name, check_scope
 from appliance.rooms.running import CommitListener, Running
+from appliance.rooms.store.anonymizing import anonymize
 from appliance.rooms.store.changes import prune, rooms_in_progress
 from appliance.rooms.store.pages import find_room
 from appliance.rooms.store.store import Store
+from appliance.rooms.subscribe_rules import SubscribeRule
 from appliance.sids import AccountSid, KeySid, ParticipantSid, RoomSid, looks_like, new_room_sid
 from appliance.signaling.states import IceServer
 from appliance.tokens import AccessToken, verify
@@ -337,6 +348,53 @@ class RoomsService:
         written = self._running.disconnect(stay, LeaveReason.KICKED, Removed()) if stay else None
         if written:
             await self._durable(written)
+
+    async def set_rules(
+        self, account_sid: AccountSid, room_sid: RoomSid, sid: ParticipantSid, rules: tuple[SubscribeRule, ...]
+    ) -> Participant | None:
+        """Replace the rules by which a participant receives tracks; None where it is not in the room any more.
+
+        Durable when this returns; the media follows.
+
+        Raises:
+            StoreUnavailable: it could not be made durable.
+        """
+        entry = self._in_progress(account_sid, room_sid)
+        participant = entry.room.participant(sid) if entry else None
+        if not entry or not participant:
+            return None
+        change = entry.room.set_rules(participant, rules, self._clock.now())
+        await self._durable(self._running.apply(entry, change))
+        log.info("%s in %s: %d subscribe rules", sid, room_sid, len(rules))
+        return change.participants[sid]
+
+    def published_by(self, room_sid: RoomSid, sid: ParticipantSid) -> tuple[Track, ...]:
+        """Return the tracks that a participant publishes now: none where it has left."""
+        entry = self._running.registry.by_room(room_sid)
+        participant = entry.room.participant(sid) if entry else None
+        return participant.tracks if participant else ()
+
+    def received_by(self, room_sid: RoomSid, sid: ParticipantSid) -> tuple[Received, ...]:
+        """Return the tracks that a participant receives now by its rules, without those that failed to get there."""
+        entry = self._running.registry.by_room(room_sid)
+        stay = entry.stays.get(sid) if entry else None
+        if not entry or not stay:
+            return ()
+        failed = {subscription.track_sid for subscription in stay.subscriptions if subscription.error_code}
+        return tuple(
+            Received(track=track, publisher_sid=publisher.sid, since=stay.received_since[track.sid])
+            for publisher in entry.room.others(sid)
+            for track in publisher.tracks
+            if track.sid in stay.received_since and track.sid not in failed
+        )
+
+    async def anonymize(self, room_sid: RoomSid, sid: ParticipantSid) -> None:
+        """Put the SID of somebody who has left in place of the identity, also in stored events; durable on return.
+
+        Raises:
+            StoreUnavailable: it could not be made durable.
+        """
+        await self._durable(self.store.write(anonymize(room_sid, sid)))
 
     async def find_room(self, account_sid: AccountSid, key: str) -> Room | None:
         """Return the room of this SID in any status, or the one in progress of this name, as it is stored."""

@@ -10,6 +10,7 @@ from appliance.media_engine import TrackKind
 from appliance.rooms.events import RoomEvent
 from appliance.rooms.publishing import Track
 from appliance.rooms.room import Participant, ParticipantStatus, Room, RoomSettings, RoomStatus, RoomType
+from appliance.rooms.subscribe_rules import INCLUDE_ALL, rule_of
 from appliance.sids import AccountSid, KeySid, ParticipantSid, RoomSid, TrackSid
 from appliance.signaling.states import TrackPriority
 
@@ -206,11 +207,21 @@ def participant_row(participant: Participant, room_sid: RoomSid) -> dict[str, An
         "started": participant.started,
         "updated": participant.updated,
         "ended": participant.ended,
+        "rules": _rules_row(participant),
+    }
+
+
+def _rules_row(participant: Participant) -> dict[str, Any]:
+    return {
+        "rules": [rule.to_json() for rule in participant.rules],
+        "created": participant.rules_created and participant.rules_created.strftime(_FORM),
+        "updated": participant.rules_updated and participant.rules_updated.strftime(_FORM),
     }
 
 
 def participant_of(row: Row[Any], published: tuple[Track, ...] = ()) -> Participant:
     values = row._mapping
+    stored = values["rules"] or {}  # rows of before there were rules have none
     return Participant(
         sid=ParticipantSid(values["sid"]),
         identity=values["identity"],
@@ -221,7 +232,14 @@ def participant_of(row: Row[Any], published: tuple[Track, ...] = ()) -> Particip
         updated=values["updated"],
         ended=values["ended"],
         tracks=published,
+        rules=tuple(rule_of(rule) for rule in stored.get("rules", ())) or INCLUDE_ALL,
+        rules_created=_moment(stored.get("created")),
+        rules_updated=_moment(stored.get("updated")),
     )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.strptime(text, _FORM).replace(tzinfo=UTC)
 
 
 def track_row(track: Track, participant_sid: ParticipantSid, position: int) -> dict[str, Any]:
