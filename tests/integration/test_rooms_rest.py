@@ -275,6 +275,7 @@ async def test_guessing_is_slowed_down_and_the_owner_is_not(running: RunningRoom
         ("GET", "/v1/Rooms//Participants", 404, 20404),
         ("GET", "/v1/Rooms/%FF", 404, 20404),
         ("GET", "/v1/Rooms/a%00b", 404, 20404),
+        ("GET", "/v1/Rooms/a%0Ab", 404, 20404),
         ("GET", "/v1/Rooms/lobby/Participants/x/PublishedTracks", 404, 20404),
         ("DELETE", "/v1/Rooms", 405, 20004),
         ("PUT", "/v1/Rooms/lobby", 405, 20004),
