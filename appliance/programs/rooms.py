@@ -25,7 +25,9 @@ from appliance.rooms import certificates, credentials
 from appliance.rooms.callbacks import HttpSink
 from appliance.rooms.guests import GuestPage, GuestSettings
 from appliance.rooms.ice import TurnServer
-from appliance.rooms.mqtt_events import MqttSink, node_id, service_status
+from appliance.rooms.metrics import Delivery, Metrics
+from appliance.rooms.mqtt_events import DeadLetterNotices, MqttSink, node_id, service_status
+from appliance.rooms.mqtt_state import RetainedStates, Topics
 from appliance.rooms.outbox import Outbox, Sink
 from appliance.rooms.parameters import CreationPolicy
 from appliance.rooms.rest import RestApi, RestSettings
@@ -74,13 +76,15 @@ async def run(settings: RoomsSettings, options: RoomsOptions) -> None:
         tasks.add("store", store.watch())
         tasks.add("deadlines", service.run())
         tasks.add("keys", service.watch_keys())
-        await _deliver(settings, service, store, clock, parts, tasks)
+        delivery = await _deliver(settings, service, store, clock, parts, tasks)
         sockets = SignalingSockets(service, clock)
+        metrics = Metrics(service, store, clock, lambda: len(sockets), delivery, networks(settings.metrics.allow))
         app = build_app(
             service,
             RestApi(service, _rest_settings(settings), clock),
             GuestPage(service, _guest_settings(settings, doors), clock),
             sockets.handle,
+            metrics.handle,
         )
         await parts.enter_async_context(HttpServer(app, list(doors.values())))
         parts.push_async_callback(_say_goodbye, service, sockets)
@@ -208,9 +212,10 @@ async def _deliver(
     clock: Clock,
     parts: AsyncExitStack,
     tasks: _Tasks,
-) -> None:
+) -> Delivery:
     """Start the outbox of each sink."""
     sinks: list[Sink] = []
+    notices: DeadLetterNotices | None = None
     http = HttpSink(
         lambda: service.keys.primary_token,
         clock,
@@ -221,12 +226,21 @@ async def _deliver(
     sinks.append(await parts.enter_async_context(http))
     if settings.mqtt.url:
         broker = _broker(settings, settings.mqtt.url, clock.now())
-        sinks.append(MqttSink(broker, settings.mqtt.prefix))
+        topics = Topics(settings.mqtt.prefix, service.credentials.account_sid)
+        states = RetainedStates(broker, topics, store, service.rooms_now, service.room_now)
+        service.on_states(states.changed)
+        notices = DeadLetterNotices(broker, topics.dead)
+        sinks.append(MqttSink(broker, settings.mqtt.prefix, states))
         await parts.enter_async_context(broker)
-    for sink in sinks:
-        outbox = Outbox(store, sink, clock, SystemRandom())
+        tasks.add("retained states", states.run())
+        tasks.add("dead letters", notices.run())
+    outboxes = [Outbox(store, sink, clock, SystemRandom()) for sink in sinks]
+    for outbox in outboxes:
+        if notices and outbox.sink_name == HttpSink.name:
+            outbox.on_dead = notices.note
         service.on_events(outbox.wake)
-        tasks.add(f"{sink.name} outbox", outbox.run())
+        tasks.add(f"{outbox.sink_name} outbox", outbox.run())
+    return Delivery(outboxes=tuple(outboxes), http=http)
 
 
 def _broker(settings: RoomsSettings, url: str, started: datetime) -> Broker:
@@ -251,7 +265,7 @@ def _broker(settings: RoomsSettings, url: str, started: datetime) -> Broker:
     )
 
     async def announce() -> None:
-        await broker.publish(online.topic, online.payload, qos=1, retain=True)
+        await broker.publish(online.topic, online.payload, qos=1, retain=True, properties=online.properties)
 
     broker.on_connected(announce)
     return broker

@@ -63,11 +63,15 @@ class Running:
         self.clock = clock
         self._over_mqtt = over_mqtt
         self._listeners: list[CommitListener] = []
+        self._state_listeners: list[CommitListener] = []
         self._closing: set[asyncio.Task[None]] = set()
         self._ended_sessions: OrderedDict[str, RoomError] = OrderedDict()
 
     def on_events(self, listener: CommitListener) -> None:
         self._listeners.append(listener)
+
+    def on_states(self, listener: CommitListener) -> None:
+        self._state_listeners.append(listener)
 
     def why_ended(self, session: str) -> RoomError:
         """Return what a client that wants to resume this session has to be told."""
@@ -100,6 +104,9 @@ class Running:
                 stay.tell(Changed(participants=seen))
         if any(_matter(before.get(sid)) != _matter(each) for sid, each in change.participants.items()):
             self.resubscribe(entry)
+        if not change.events:
+            for listener in self._state_listeners:
+                listener(change.room.sid)
         _log(change)
         return written
 

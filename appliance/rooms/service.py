@@ -129,6 +129,19 @@ class RoomsService:
         """Hear of every room whose events have just been committed; called on the loop with the room's SID."""
         self._running.on_events(listener)
 
+    def on_states(self, listener: CommitListener) -> None:
+        """Hear of every room in which something changed that is no event; called on the loop with the room's SID."""
+        self._running.on_states(listener)
+
+    def rooms_now(self) -> list[Room]:
+        """Return the rooms in progress."""
+        return [entry.room for entry in self._running.registry if not entry.opening]
+
+    def room_now(self, sid: str) -> Room | None:
+        """Return the room in progress of this SID."""
+        entry = self._running.registry.by_room(RoomSid(sid))
+        return entry.room if entry and not entry.opening else None
+
     # --- for sockets --------------------------------------------------------------------------------------------------
 
     def ice_servers(self, token: str) -> tuple[IceServer, ...]:

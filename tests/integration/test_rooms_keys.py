@@ -19,24 +19,13 @@ from appliance.sids import KeySid
 from appliance.tokens import KeyKind, SigningKey, mint
 from tests.support.conditions import until
 from tests.support.processes import appliance
+from tests.support.rooms_admin import administer
 from tests.support.rooms_running import Client, RunningRooms, running_rooms
 
 
 @pytest.fixture(autouse=True)
 def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-
-
-async def administer(folder: Path, *arguments: str, code: int = 0) -> str:
-    """Run `room-kiosk rooms …` as a process of its own and return what it prints."""
-    command = appliance("rooms", "--state-dir", str(folder), *arguments)
-
-    def run() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-    done = await asyncio.to_thread(run)
-    assert done.returncode == code, done.stderr
-    return done.stdout if code == 0 else done.stderr
 
 
 @asynccontextmanager
