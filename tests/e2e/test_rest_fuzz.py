@@ -1,4 +1,4 @@
-"""schemathesis, from outside, against the description that the service gives of itself: no bug, nothing undocumented."""
+"""schemathesis against the description that the service gives of itself: no bug, nothing undocumented."""
 
 import json
 import re
