@@ -13,7 +13,6 @@ from appliance.errors import (
     ParticipantDuplicateIdentityError,
     RoomCompletedError,
     RoomError,
-    SignalingConnectionDisconnectedError,
     SignalingConnectionTimeoutError,
     room_error,
 )
@@ -22,6 +21,7 @@ from appliance.media_engine import (
     Happening,
     Lost,
     MediaEngine,
+    MediaPeer,
     Negotiate,
     PeerFailed,
     PublishedTrack,
@@ -73,9 +73,51 @@ class Running:
     def on_states(self, listener: CommitListener) -> None:
         self._state_listeners.append(listener)
 
-    def why_ended(self, session: str) -> RoomError:
-        """Return what a client that wants to resume this session has to be told."""
-        return self._ended_sessions.get(session) or SignalingConnectionDisconnectedError()
+    def why_ended(self, session: str) -> RoomError | None:
+        """Return what a client that wants to resume this session has to be told, None where it is not known here."""
+        return self._ended_sessions.get(session)
+
+    def remember(self, entry: RoomEntry, participant: Participant, session: str) -> None:
+        """Take up a stay of an earlier life of the service, which has neither socket nor media yet."""
+        answered = asyncio.get_running_loop().create_future()
+        answered.set_result(None)
+        # Revisions of an earlier life were counted from 1, or from an earlier time (signaling.md 2.9).
+        revision = int(self.clock.now().timestamp() * 1000)
+        stay = Stay(
+            room_sid=entry.room.sid,
+            participant_sid=participant.sid,
+            identity=participant.identity,
+            session=session,
+            answered=answered,
+            client_revision=0,
+            lost_at=self.clock.monotonic(),
+            early=None,
+            published_revision=revision,
+            subscribed_revision=revision,
+        )
+        entry.stays[participant.sid] = stay
+        self.registry.add_session(stay)
+
+    def rejoin(self, stay: Stay) -> MediaPeer:
+        """Give media to a stay of an earlier life; the engine will ask the client for an offer.
+
+        Raises:
+            RoomError: 53305 where the engine has no room left.
+        """
+        found = self.find(stay)
+        assert found, "a stay that is not over has a participant"
+        entry, participant = found
+        stay.receiving = entry.room.received_by(participant.sid, participant.rules)
+        stay.peer = self.engine.join(
+            stay.room_sid,
+            stay.participant_sid,
+            media_policy(entry),
+            lambda happening: self.happened(stay, happening),
+            tracks=media_tracks(participant.tracks),
+            receive=stay.receiving,
+            peer_connections=(),
+        )
+        return stay.peer
 
     def apply(
         self, entry: RoomEntry, change: Change, farewells: Mapping[ParticipantSid, Farewell] | None = None

@@ -14,15 +14,18 @@ from appliance.clock import Clock
 from appliance.errors import (
     AccessTokenIssuerInvalidError,
     ParticipantSessionTooLongError,
+    RoomCompletedError,
     RoomConnectFailedError,
     RoomError,
     RoomKioskError,
     RoomQuotaExceededError,
     RoomRoomExistsError,
     RoomStatusInvalidError,
+    SignalingConnectionDisconnectedError,
+    SignalingConnectionTimeoutError,
 )
 from appliance.media_engine import MediaEngine, PeerConnectionState
-from appliance.rooms.admission import Admission, AdmissionLimits, new_session, why_gone
+from appliance.rooms.admission import Admission, AdmissionLimits, why_gone
 from appliance.rooms.conversation import (
     Failed,
     Joined,
@@ -54,6 +57,7 @@ from appliance.rooms.room import (
 )
 from appliance.rooms.room_names import check_room_name, check_scope
 from appliance.rooms.running import CommitListener, Running
+from appliance.rooms.sessions import Sessions, bereft
 from appliance.rooms.store.anonymizing import anonymize
 from appliance.rooms.store.changes import prune, rooms_in_progress
 from appliance.rooms.store.pages import find_room
@@ -112,6 +116,7 @@ class RoomsService:
         self.settings = settings
         self.credentials = credentials
         self.keys = KeyRing(credentials, clock)
+        self._sessions = Sessions(credentials.service_secret)
         self.store = store
         self._clock = clock
         self._running = Running(engine, store, clock, over_mqtt=settings.events_over_mqtt)
@@ -122,6 +127,7 @@ class RoomsService:
                 max_rooms=settings.max_rooms,
                 max_participants=settings.max_participants,
             ),
+            self._sessions,
         )
         self._pruned_at: float | None = None
 
@@ -166,7 +172,7 @@ class RoomsService:
                 53206 quota, 53403 the offer, 53004 no offer, 53103 and 53104 no better code.
         """
         token = self.verify_token(request.token)
-        attachment = Attachment(new_session(), tell)
+        attachment = Attachment("", tell)
         try:
             entry = await self._admission.find_entry(token, request.room)
             stay, written = await self._admission.take_in(entry, token, request, attachment)
@@ -252,8 +258,8 @@ class RoomsService:
         token = self.verify_token(request.token)
         stay = self._running.registry.by_session(request.session)
         found = self._running.find(stay) if stay else None
-        if not stay or not found or not stay.peer:
-            raise self._running.why_ended(request.session)
+        if not stay or not found:
+            raise await self._why_ended(token.account_sid, request.session)
         entry, participant = found
         if token.identity != participant.identity or token.account_sid != entry.room.account_sid:
             raise AccessTokenIssuerInvalidError
@@ -265,9 +271,21 @@ class RoomsService:
             stay.client_revision = request.revision
             self._running.publish(entry, stay, participant, request.tracks)
         self._set_connected(stay)
+        peer = stay.peer or self._running.rejoin(stay)
         stay.attachment = Attachment(stay.session, tell)
-        self._welcome_back(stay, stay.peer.resync(request.peer_connections))
+        self._welcome_back(stay, peer.resync(request.peer_connections))
         return stay.attachment
+
+    async def _why_ended(self, account_sid: AccountSid, session: str) -> RoomError:
+        """Return what a client is told whose session is not here; it may be of an earlier life of the service."""
+        known = self._running.why_ended(session)
+        sids = self._sessions.read(session)
+        if known or not sids:
+            return known or SignalingConnectionDisconnectedError()
+        async with self.store.read() as connection:
+            room = await find_room(connection, account_sid, sid=sids[0])
+        ended = room is not None and room.status is not RoomStatus.IN_PROGRESS
+        return RoomCompletedError() if ended else SignalingConnectionTimeoutError()
 
     def _set_connected(self, stay: Stay) -> None:
         found = self._running.find(stay)
@@ -442,8 +460,7 @@ class RoomsService:
     async def recover(self) -> None:
         """Take up what an earlier life left in the store; call once, before anything else.
 
-        Nobody's media survived: whoever was in a room has left it. A room made by REST goes on, empty; an ad-hoc room
-        has failed.
+        Nobody's media survived, but the session time-out begins only now: whoever was in a room may resume in it.
         """
         await self.keys.open(self.store)
         async with self.store.read() as connection:
@@ -451,14 +468,13 @@ class RoomsService:
         for room in left:
             entry = RoomEntry(room=room)
             self._running.registry.add(entry)
-            if room.ad_hoc:
-                self._running.end(entry, RoomStatus.FAILED, EndReason.FAILED)
-                continue
             for participant in room.participants:
-                change = entry.room.disconnect(participant, LeaveReason.CONNECTION_LOST, self._clock.now())
-                self._running.apply(entry, change)
+                self._running.remember(entry, participant, self._sessions.write(room.sid, participant.sid))
+            if room.participants:
+                self._running.apply(entry, bereft(room, self._clock.now()))
         if left:
-            log.info("found %d rooms in progress, of which %d go on", len(left), len(self._running.registry))
+            people = sum(len(room.participants) for room in left)
+            log.info("found %d rooms in progress, whose %d participants may resume", len(left), people)
         self.expire()
 
     async def run(self) -> None:
