@@ -1,6 +1,5 @@
-"""Time as a value that is handed in, so that tests can hold it."""
+"""Time as a value that is handed in, so that tests can hold it, and how it is written. Pure."""
 
-import time
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -13,16 +12,6 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Wall-clock time, aware, in UTC; for what people and other machines read."""
-
-
-class SystemClock:
-    """The clock of the operating system."""
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 def rfc3339(moment: datetime) -> str:

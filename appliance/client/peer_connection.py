@@ -9,7 +9,6 @@ offer can be dropped in a collision, although aiortc has no rollback. One task w
 """
 
 import asyncio
-import contextlib
 import logging
 import uuid
 from collections import deque
@@ -26,8 +25,6 @@ from aiortc import (
     RTCIceTransportPolicy,
     RTCPeerConnection,
     RTCRtpReceiver,
-    RTCRtpSender,
-    RTCRtpTransceiver,
     RTCSessionDescription,
 )
 from aiortc.exceptions import InternalError, OperationError
@@ -36,9 +33,9 @@ from aiortc.sdp import candidate_from_sdp
 from appliance.client import encoded_media
 from appliance.client.descriptions import ice_ufrag, is_ice_lite, sections
 from appliance.client.encoded_media import Hearing, IncomingMedia
-from appliance.client.feeds import Feed
-from appliance.client.local_tracks import LocalDataTrack, LocalMediaTrack, LocalTrack
+from appliance.client.local_tracks import LocalTrack
 from appliance.client.negotiation import Negotiation, Step
+from appliance.client.outgoing import Outgoing
 from appliance.errors import (
     MediaClientLocalDescFailedError,
     MediaClientRemoteDescFailedError,
@@ -104,20 +101,6 @@ class PeerConnectionListener(Protocol):
     def track_failed(self, track: LocalTrack, error: RoomError) -> None: ...
 
 
-@dataclass(slots=True)
-class _Sending:
-    """A section of ours with its feed; without a track it is idle and may be used again."""
-
-    transceiver: RTCRtpTransceiver
-    feed: Feed
-    track: LocalMediaTrack | None
-    prefers_h264: bool
-
-    def could_carry(self, track: LocalMediaTrack) -> bool:
-        h264 = track.kind is TrackKind.VIDEO and track.is_encoded
-        return self.track is None and self.feed.kind == track.kind and self.prefers_h264 == h264
-
-
 class PeerConnection:
     """See the module. `id` names it on the wire; one chosen by the server is taken over."""
 
@@ -126,7 +109,6 @@ class PeerConnection:
     ) -> None:
         self.id = id or str(uuid.uuid4())
         self.is_connected = False
-        self._last_sent: Description | None = None
         self.media: Mapping[str, IncomingMedia] = {}
         """What arrives now, by the id that `subscribed` uses (signaling.md 3.2)."""
         self._settings = settings
@@ -134,9 +116,6 @@ class PeerConnection:
         self._negotiation = Negotiation()
         self._pending_offer: RTCSessionDescription | None = None
         self._received: deque[PeerConnectionState] = deque()
-        self._tracks: tuple[LocalTrack, ...] = ()
-        self._sending: list[_Sending] = []
-        self._channels: dict[str, RTCDataChannel] = {}
         self._incoming: dict[RTCRtpReceiver, IncomingMedia] = {}
         self._has_offered = False
         self._needs_offer = False
@@ -147,28 +126,14 @@ class PeerConnection:
         self._hearing: Hearing | None = None
         self._wake = asyncio.Event()
         self._stack = self._build_stack()
+        self._outgoing = Outgoing(self._stack)
         self._task = asyncio.create_task(self._work(), name=f"peer connection {self.id[:8]}")
 
     # --- driven by values ----------------------------------------------------------------------------------------
 
     def set_tracks(self, tracks: Sequence[LocalTrack]) -> None:
         """Send exactly these tracks. Media of one that is missing stops at once; the rest follows by an offer."""
-        self._tracks = tuple(tracks)
-        for sending in self._sending:
-            if sending.track is not None and sending.track not in self._tracks:
-                sending.track = None
-                sending.feed.attach(None)
-                self._needs_offer = True
-        for label in [label for label in self._channels if label not in {track.id for track in tracks}]:
-            self._channels.pop(label).close()
-        carried = [sending.track for sending in self._sending]
-        media = [track for track in tracks if isinstance(track, LocalMediaTrack) and track not in carried]
-        channels = [track for track in tracks if isinstance(track, LocalDataTrack) and track.id not in self._channels]
-        if self._stack.sctp is not None and self._stack.sctp.mid is not None:
-            self._open_channels(channels)
-            channels = []
-        if media or channels:
-            self._needs_offer = True
+        self._needs_offer |= self._outgoing.want(tracks)
         self._wake.set()
 
     def offer(self) -> None:
@@ -187,10 +152,7 @@ class PeerConnection:
 
     def release_tracks(self) -> None:
         """Let go of all local tracks at once, so that another peer connection can take them."""
-        self._tracks = ()
-        for sending in self._sending:
-            sending.track = None
-            sending.feed.attach(None)
+        self._outgoing.release()
 
     async def close(self) -> None:
         """End the connection and free its ports. Closing twice is fine."""
@@ -198,13 +160,11 @@ class PeerConnection:
             return
         self._closed = True
         self.is_connected = False
-        self.release_tracks()
+        self._outgoing.stop()
         if self._deadline is not None:
             self._deadline.cancel()
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        for sending in self._sending:
-            sending.feed.stop()
         try:
             async with asyncio.timeout(CLOSE_DEADLINE_S):
                 await self._stack.close()
@@ -283,7 +243,8 @@ class PeerConnection:
         offer, self._pending_offer = self._pending_offer, None
         assert offer is not None
         assert description.sdp is not None
-        self._refuse_lost_codecs(description.sdp)
+        for track in self._outgoing.tracks_without_codec(offer.sdp, description.sdp):
+            self._listener.track_failed(track, MediaNoSupportedCodecError("the room takes no H.264"))
         try:
             await self._stack.setLocalDescription(offer)
             await asyncio.sleep(0)  # what this started in the stack must not meet a half-applied answer
@@ -308,8 +269,8 @@ class PeerConnection:
         self._described(description.sdp)
 
     def _tell(self, kind: DescriptionType, revision: int, sdp: str) -> None:
-        self._last_sent = Description(type=kind, revision=revision, sdp=sdp)
-        self._listener.send(PeerConnectionState(id=self.id, description=self._last_sent))
+        description = Description(type=kind, revision=revision, sdp=sdp)
+        self._listener.send(PeerConnectionState(id=self.id, description=description))
 
     def _described(self, remote_sdp: str) -> None:
         """An exchange is complete: tell candidates once, and what arrives where now."""
@@ -351,72 +312,19 @@ class PeerConnection:
                 parsed.sdpMid, parsed.sdpMLineIndex = candidate.sdp_mid, candidate.sdp_m_line_index
                 await self._stack.addIceCandidate(parsed)
 
-    # --- sections ------------------------------------------------------------------------------------------------
-
     def _prepare_sections(self) -> None:
-        """Bring the stack's transceivers and channels in line with the wanted tracks, just before an offer."""
-        carried = [sending.track for sending in self._sending]
-        for track in self._tracks:
-            if isinstance(track, LocalMediaTrack) and track not in carried:
-                self._carry(track)
-        for sending in self._sending:
-            # Open for the other direction too, as the SDK's are: the service may send on any section of the kind.
-            sending.transceiver.direction = "recvonly" if sending.track is None else "sendrecv"
+        """Bring the stack in line with the wanted tracks, just before an offer."""
+        self._outgoing.prepare_sections()
         if not self._has_offered:
             present = {transceiver.kind for transceiver in self._stack.getTransceivers()}
             for kind in MEDIA_KINDS:  # at least one section of each (signaling.md 4.2)
                 if kind.value not in present:
                     self._stack.addTransceiver(kind.value, direction="recvonly")
+        self._outgoing.open_channels()
         self._adopt_receivers()
-        self._open_channels(
-            [track for track in self._tracks if isinstance(track, LocalDataTrack) and track.id not in self._channels]
-        )
-        for transceiver in self._stack.getTransceivers():
-            if transceiver.mid is None:
-                gatherer = transceiver.receiver.transport.transport.iceGatherer
-                if gatherer.state == "new" and self._hearing is None:
-                    self._hearing = encoded_media.prepare_gathering(gatherer, loopback=self._settings.loopback)
-
-    def _carry(self, track: LocalMediaTrack) -> None:
-        sending = next((sending for sending in self._sending if sending.could_carry(track)), None)
-        if sending is None:
-            feed = Feed(track.kind)
-            transceiver = self._stack.addTransceiver(feed, direction="sendrecv")
-            h264 = track.kind is TrackKind.VIDEO and track.is_encoded
-            if h264:
-                transceiver.setCodecPreferences(_h264_first())
-            sending = _Sending(transceiver, feed, None, h264)
-            encoded_media.adopt_sender(transceiver.sender, feed)
-            self._sending.append(sending)
-        sending.track = track
-        encoded_media.name_sender(sending.transceiver.sender, track.id)
-        sending.feed.attach(track)
-
-    def _refuse_lost_codecs(self, answer_sdp: str) -> None:
-        """Give up pre-encoded tracks whose codec the service does not take: nothing could convert them."""
-        codecs = {section.mid: section.codecs for section in sections(answer_sdp)}
-        offered = {section.track_id: section.mid for section in sections(self._offered_sdp())}
-        for sending in self._sending:
-            track = sending.track
-            if track is None or not sending.prefers_h264:
-                continue
-            taken = codecs.get(offered.get(track.id, ""), ("H264",))
-            if "H264" not in taken:
-                self._listener.track_failed(track, MediaNoSupportedCodecError("the room takes no H.264"))
-
-    def _offered_sdp(self) -> str:
-        return self._last_sent.sdp or "" if self._last_sent is not None else ""
-
-    def _open_channels(self, tracks: Sequence[LocalDataTrack]) -> None:
-        for track in tracks:
-            channel = self._stack.createDataChannel(
-                track.id,
-                ordered=track.ordered,
-                maxPacketLifeTime=track.max_packet_life_time,
-                maxRetransmits=track.max_retransmits,
-            )
-            self._channels[track.id] = channel
-            _connect_outlet(track, channel)
+        if self._hearing is None:  # everything is bundled: there is one gatherer
+            gatherer = self._stack.getTransceivers()[0].receiver.transport.transport.iceGatherer
+            self._hearing = encoded_media.prepare_gathering(gatherer, loopback=self._settings.loopback)
 
     # --- the stack -----------------------------------------------------------------------------------------------
 
@@ -465,30 +373,6 @@ class PeerConnection:
         self.is_connected = False
         if not self._closed:
             self._listener.failed(self, error)
-
-
-def _connect_outlet(track: LocalDataTrack, channel: RTCDataChannel) -> None:
-    def send(data: str | bytes) -> None:
-        with contextlib.suppress(InvalidStateError):  # closing just now: as in browsers, the message is lost
-            channel.send(data)
-
-    channel.on("open", lambda: track.opened(send))
-    channel.on("close", lambda: track.closed(send))
-
-
-def _h264_first() -> list[Any]:
-    """Return the preferences of a camera that encodes: constrained baseline first (media-engine.md 7).
-
-    The others stay, since a section without any common codec would cost aiortc the whole negotiation.
-    """
-    codecs = RTCRtpSender.getCapabilities("video").codecs
-    ranks = {"video/h264": 1, "video/rtx": 3}
-
-    def rank(codec: Any) -> int:
-        baseline = str(codec.parameters.get("profile-level-id", "")).startswith("42e0")
-        return 0 if baseline else ranks.get(codec.mimeType.lower(), 2)
-
-    return sorted(codecs, key=rank)
 
 
 def _candidates(local_sdp: str) -> tuple[IceCandidate, ...]:

@@ -25,7 +25,7 @@ class EchoCanceller(Protocol):
 class LivekitEchoCanceller:
     """WebRTC's AEC3 with noise suppression and gain control, from livekit's wheel; frames of 10 ms.
 
-    AEC3 finds the delay by itself (virtual-pi measured the same at every hint), so a gap needs no more than time.
+    AEC3 finds the delay by itself (measured: the same at every hint), so a gap needs no more than time.
     """
 
     def __init__(self, *, noise_suppression: bool = True, auto_gain: bool = True) -> None:

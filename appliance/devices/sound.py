@@ -1,6 +1,6 @@
 """The sound of the kiosk: one thread that owns cards, voices, mixer, echo canceller and Opus both ways.
 
-Only encoded packets and commands cross its border, by rings that nobody waits on (design.md 3). This file is the side
+Only encoded packets and commands cross its border, by rings that nobody waits on. This file is the side
 that the event loop sees: it opens cards, watches the thread, abandons it when a card call never returns, and tries lost
 cards again. The loop of the thread is in `sound_thread`.
 """
@@ -116,7 +116,8 @@ class Sound:
     async def open(self, outgoing: Callable[[OpusPacket], None], *, muted: bool) -> None:
         """Open both cards and start the thread; return when sound flows.
 
-        One device that is not there is reported by `on_lost`, and the other works alone.
+        One device that is not there is reported by `on_lost`, and the other works alone. Cancelled, nothing is open.
+
         Args:
             outgoing: called on the sound thread every 20 ms while a microphone is open; return at once.
             muted: whether the gate is closed from the first sample on.
@@ -132,7 +133,11 @@ class Sound:
         gc.freeze()
         self._switch_interval_s = sys.getswitchinterval()
         sys.setswitchinterval(min(self._switch_interval_s, SWITCH_INTERVAL_S))
-        microphone, speaker = await asyncio.gather(claimed(self._microphone), claimed(self._speaker))
+        try:
+            microphone, speaker = await self._claim_both()
+        except asyncio.CancelledError:
+            self._let_go_of_interpreter()
+            raise
         problems: list[tuple[Part, DeviceError]] = []
         if isinstance(microphone, DeviceError):
             problems.append(("microphone", microphone))
@@ -149,12 +154,36 @@ class Sound:
         self._watcher = asyncio.create_task(self._watch(), name="sound watch")
         for part, error in problems:
             self._report_lost(part, error)
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(self._settings.period_deadline_s):
                 await flowing.wait()
+        except TimeoutError:
+            pass  # the watch finds out which card stands still
+        except asyncio.CancelledError:
+            await self.close()
+            raise
+
+    async def _claim_both(
+        self,
+    ) -> tuple[OpenDevice[Microphone] | DeviceError | None, OpenDevice[Speaker] | DeviceError | None]:
+        """Open both cards at once; when cancelled, neither stays open: nobody would know of it, nor the light."""
+        microphone, speaker = (
+            asyncio.create_task(claimed(self._microphone)),
+            asyncio.create_task(claimed(self._speaker)),
+        )
+        try:
+            return await asyncio.gather(microphone, speaker)
+        except asyncio.CancelledError:
+            for late in await asyncio.gather(microphone, speaker, return_exceptions=True):
+                if isinstance(late, OpenDevice):
+                    late.close()
+            raise
 
     async def close(self) -> None:
-        """Stop and close both cards; they are closed when this returns. Closing twice is fine."""
+        """Stop and close both cards; they are closed when this returns. Closing twice is fine.
+
+        A card that hangs in its driver is left behind; if it is the microphone, that counts as `capturing` until then.
+        """
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -206,6 +235,11 @@ class Sound:
         self._volume_percent = max(0, min(100, percent))
         if self._speaker is not None:
             self._speaker.set_volume(round(self._volume_percent * self._settings.max_volume_percent / 100))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the thread runs, with whatever devices it has."""
+        return self._thread is not None
 
     @property
     def muted(self) -> bool:
@@ -318,9 +352,15 @@ class Sound:
 
     def _leave_behind(self, thread: SoundThread) -> None:
         logger.error("sound does not close: stuck at the %s", thread.waiting_for)
+
+        def close(opened: OpenDevice[Microphone] | OpenDevice[Speaker]) -> None:
+            opened.close()
+            if opened.delivering:
+                self._count_microphone(False)
+
         for opened in thread.abandon():
             if opened is not None:
-                threading.Thread(target=opened.close, name="sound close", daemon=True).start()
+                threading.Thread(target=close, args=(opened,), name="sound close", daemon=True).start()
 
     def _report_lost(self, part: Part, error: DeviceError) -> None:
         logger.warning("%s lost: %s", part, error)

@@ -90,7 +90,6 @@ class JitterRing:
         self._judged = 0
         self.lost = 0
         self.late = 0
-        self.trimmed = 0
 
     def put(self, payload: bytes, timestamp: int) -> None:
         """Add a packet in sequence order, from any thread."""
@@ -111,7 +110,6 @@ class JitterRing:
         while len(packets) > MOST_PACKETS:
             packets.popleft()
             self._expected = None
-            self.trimmed += 1
         long_enough = self._judge()
         while packets:
             step = self._next(long_enough)
@@ -151,7 +149,6 @@ class JitterRing:
             return Step(Do.PLAY, payload)
         following, timestamp = self._packets.popleft()
         self._expected = (timestamp + opus_samples(following)) & 0xFFFF_FFFF
-        self.trimmed += 1
         return Step(Do.MERGE, payload, following)
 
     def _run_dry(self) -> Step:

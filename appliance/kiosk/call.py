@@ -1,11 +1,13 @@
 """One connection to a room, as the kiosk uses it: voices to the speaker, pictures to the screen, people to state."""
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
 import av
 
+from appliance.client.local_tracks import LocalTrack
 from appliance.client.participants import RemoteParticipant
 from appliance.client.publications import AnyRemotePublication
 from appliance.client.remote_tracks import RemoteAudioTrack, RemoteTrack, RemoteVideoTrack
@@ -14,6 +16,7 @@ from appliance.clock import rfc3339
 from appliance.errors import RoomError
 from appliance.kiosk.inputs import (
     Input,
+    IssueSeen,
     PeopleChanged,
     RoomConnected,
     RoomEventSeen,
@@ -22,6 +25,8 @@ from appliance.kiosk.inputs import (
     RoomResumed,
 )
 from appliance.kiosk.state import Person
+
+log = logging.getLogger(__name__)
 
 ROOM_COMPLETED = 53118
 
@@ -65,6 +70,7 @@ class Call:
         self._leaving = self._begun = False
         for event, handler in self._handlers().items():
             room.on(event, handler)
+        room.local_participant.on("track_publication_failed", self._publication_failed)
 
     def _handlers(self) -> Mapping[str, Callable[..., None]]:
         return {
@@ -136,6 +142,11 @@ class Call:
             self._report("room-ended", {"RoomStatus": "completed"})
         code = error.code if error else None
         self._tell(RoomLost(attempt=self.attempt, code=code, message=str(error or "removed by the host")))
+
+    def _publication_failed(self, error: RoomError, track: LocalTrack) -> None:
+        """One track is refused: the call goes on without it (kiosk.md 4)."""
+        log.warning("track %s is not published: %s (%d)", track.name, error, error.code)
+        self._tell(IssueSeen(code="track_failed", present=True, subject=f"{track.name}: {error}"))
 
     # Media
 

@@ -166,14 +166,14 @@ class Capture:
         self._pictures = _source_for(camera, picture_size)
         self._timeline = CameraTimeline()
         self._running: asyncio.Task[None] | None = None
-        self._sound_open = False
+        self._missing: set[Part | Literal["speaker"]] = set()
         self._muted = True
         self._camera_on = False
         self._audio: LocalAudioTrack | None = None
         self._video: LocalVideoTrack | None = None
         sound.on_capturing = lambda live: self._show("microphone", live)
-        sound.on_lost = lambda part, error: tell(DeviceGone(what=part, issue=_issue(part, error), message=str(error)))
-        sound.on_found = lambda part: tell(DeviceFound(part))
+        sound.on_lost = self._lost
+        sound.on_found = self._found
 
     async def open(self, *, muted: bool, camera_on: bool) -> None:
         """Open what shall be on; what is open already stays so. A device that fails is told of, and never raises."""
@@ -181,14 +181,31 @@ class Capture:
         self._sound.set_muted(muted)
         if camera_on:
             self._start_camera()
-        if not self._sound_open:
-            self._sound_open = True
-            try:
-                await self._sound.open(self._packets.put, muted=muted)
-            except DeviceError as error:
-                self._sound_open = False
-                self._tell(DeviceGone(what="microphone", issue=_issue("microphone", error), message=str(error)))
-                self._tell(DeviceGone(what="speaker", issue="speaker_absent", message=str(error)))
+        if not self._sound.is_open:
+            await self._open_sound()
+
+    async def _open_sound(self) -> None:
+        before = self._missing & {"microphone", "speaker"}
+        self._missing -= before
+        try:
+            await self._sound.open(self._packets.put, muted=self._muted)
+        except DeviceError as error:
+            self._lost("microphone", error)
+            self._lost("speaker", error)
+        except asyncio.CancelledError:
+            self._missing |= before  # not known to work again
+            raise
+        for part in before - self._missing:
+            self._found(part)
+
+    def _lost(self, part: Part | Literal["speaker"], error: DeviceError) -> None:
+        """Tell that a device does not serve; any thread."""
+        self._missing.add(part)
+        self._tell(DeviceGone(what=part, issue=_issue(part, error), message=str(error)))
+
+    def _found(self, part: Part | Literal["speaker"]) -> None:
+        self._missing.discard(part)
+        self._tell(DeviceFound(part))
 
     def new_tracks(self) -> list[LocalAudioTrack | LocalVideoTrack]:
         """Return tracks for a new connection, switched as the room shall find them."""
@@ -225,15 +242,15 @@ class Capture:
             self._running.cancel()
 
     async def close(self) -> None:
-        """Close every capture device; they are closed when this returns. Closing twice is fine."""
+        """Close every capture device; they are closed when this returns. Closing twice is fine.
+
+        A microphone that hangs in its driver is the exception: it stays live, and lit, until the driver lets go.
+        """
         self._camera_on, self._audio, self._video = False, None, None
         running = self._running
         if running is not None:
             running.cancel()
-        if self._sound_open:
-            self._sound_open = False
-            await self._sound.close()
-            self._show("microphone", False)
+        await self._sound.close()  # its thread told that the microphone is closed, before this returns
         if running is not None:
             await asyncio.wait([running])
 
@@ -256,14 +273,15 @@ class Capture:
         failures = 0
         while True:
             try:
-                await self._read_camera(camera, lost_before=failures > 0)
+                await self._read_camera(camera)
             except DeviceError as error:
                 log.warning("camera %s: %s", camera.name, error)
-                self._tell(DeviceGone(what="camera", issue=_issue("camera", error), message=str(error)))
+                failures = failures if "camera" in self._missing else 0
+                self._lost("camera", error)
             await asyncio.sleep(REOPEN_S[min(failures, len(REOPEN_S) - 1)])
             failures += 1
 
-    async def _read_camera(self, camera: Camera | EncodedCamera, *, lost_before: bool) -> None:
+    async def _read_camera(self, camera: Camera | EncodedCamera) -> None:
         self._timeline.reopened()
         try:
             async with camera.open():
@@ -271,12 +289,10 @@ class Capture:
                 async with asyncio.TaskGroup() as tasks:
                     if _encodes(camera):
                         tasks.create_task(self._read_preview(camera), name="camera preview")
-                    found = not lost_before
                     while True:
                         frame = await camera.read()
-                        if not found:
-                            found = True
-                            self._tell(DeviceFound("camera"))
+                        if "camera" in self._missing:
+                            self._found("camera")
                         self._take(frame)
         except ExceptionGroup as group:
             lost = group.subgroup(DeviceError)

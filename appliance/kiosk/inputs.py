@@ -271,6 +271,7 @@ class Booted:
 
     microphone_absent: bool = False
     camera_absent: bool = False
+    speaker_absent: bool = False
     display: Literal["on", "absent"] = "absent"
     resume: "Resume | None" = None
 

@@ -1,4 +1,4 @@
-"""Asks the rooms service for a guest's link to the default room, for the QR code of the idle screen (design.md 3)."""
+"""Asks the rooms service for a guest's link to the default room, for the QR code of the idle screen."""
 
 import asyncio
 import logging

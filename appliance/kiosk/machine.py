@@ -193,6 +193,8 @@ def _leave(turn: Turn, asked: Asked) -> None:
             visiting.to_idle(turn, "asked")
             turn.done(asked, state="idle")
         case Phase.LEAVING:
+            if turn.state.then is not None and turn.state.then.command_id is not None:
+                turn.do(Answer(id=turn.state.then.command_id, ok=False, code="cancelled", message="Left instead"))
             turn.set(then=None)
             turn.done(asked, state="leaving")
         case _:
@@ -357,7 +359,9 @@ def _mark_absent(turn: Turn, what: str, absent: bool) -> None:
 def _booted(turn: Turn, event: Booted) -> None:
     if turn.state.phase is not Phase.BOOTING:
         return
+    turn.do(Report("kiosk-started", {"resumed": str(event.resume is not None).lower()}))
     turn.set(display=event.display, microphone_absent=event.microphone_absent, camera_absent=event.camera_absent)
+    turn.set(speaker=replace(turn.state.speaker, absent=event.speaker_absent))
     resume, rules = event.resume, turn.state.rules
     if resume is not None:
         visit = Visit(
@@ -380,6 +384,7 @@ def _stop(turn: Turn) -> None:
     if turn.state.phase is Phase.STOPPING:
         return
     at_rest = visit is None or turn.state.phase is Phase.ERROR
+    turn.do(Report("kiosk-stopped", {"reason": "asked"}))
     turn.move(Phase.STOPPING, "asked")
     if visit is None or at_rest:
         turn.do(EndProgram())

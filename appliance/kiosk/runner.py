@@ -35,15 +35,12 @@ class Performer(Protocol):
 
 
 class Kiosk:
-    """The one place where the state is, and where it changes.
-
-    Args:
-        performer: does what is left after timers, answers and reports; set before `run`.
-    """
+    """The one place where the state is, and where it changes."""
 
     def __init__(self, state: KioskState, clock: Clock, random: Random) -> None:
         self.state = state
-        self.performer: Performer | None = None
+        self._performer: Performer | None = None
+        self._undone: list[Effect] = []
         self._clock, self._random = clock, random
         self._loop = asyncio.get_running_loop()
         self._inbox: asyncio.Queue[Input] = asyncio.Queue()
@@ -85,6 +82,13 @@ class Kiosk:
             raise CommandRefused("timeout", f"{command_name(command)} was not answered") from None
         finally:
             self._answers.pop(asked.id, None)
+
+    def perform_with(self, performer: Performer) -> None:
+        """Name who does what is left after timers, answers and reports; what was decided before is done now."""
+        self._performer = performer
+        undone, self._undone = self._undone, []
+        for effect in undone:
+            performer.perform(effect)
 
     # The ways out
 
@@ -157,9 +161,10 @@ class Kiosk:
                         watcher(effect)
                 case EndProgram():
                     self.ended.set()
+                case _ if self._performer is None:
+                    self._undone.append(effect)
                 case _:
-                    assert self.performer is not None
-                    self.performer.perform(effect)
+                    self._performer.perform(effect)
 
     def _start(self, timer: Timer, seconds: float) -> None:
         self._stop(timer)

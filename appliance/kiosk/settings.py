@@ -14,7 +14,6 @@ from appliance.kiosk.rules import Rules, StartMedia
 from appliance.settings import Between, Length, Matches, Problem
 
 DEVICE_ID = r"[a-z0-9][a-z0-9-]{1,31}"
-RoomName = Annotated[str, Length(1, 128)]
 _NO_START_MEDIA = StartMedia(mic=False, camera=False)
 _ALL_START_MEDIA = StartMedia()
 

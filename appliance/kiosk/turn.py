@@ -115,8 +115,19 @@ class Turn:
             self.do(Report("kiosk-mic", {"value": str(after.mic), "origin": origin}))
         if before.camera is not after.camera:
             self.do(Report("kiosk-camera", {"value": str(after.camera), "origin": origin}))
+        self._report_issues()
         self._keep_memory()
         return after, self.effects
+
+    def _report_issues(self) -> None:
+        before, after = self.before, self.state
+        for issue in after.issues:
+            if not before.has_issue(issue.code):
+                about = {"code": issue.code, "severity": issues.severity(issue.code), "subject": issue.subject}
+                self.do(Report("kiosk-issue-raised", about))
+        for issue in before.issues:
+            if not after.has_issue(issue.code):
+                self.do(Report("kiosk-issue-cleared", {"code": issue.code}))
 
     def _keep_memory(self) -> None:
         """Note what a next run should come back to (kiosk.md 3); being stopped is no reason to forget it."""
@@ -135,4 +146,5 @@ def _memory(state: KioskState) -> Remember | None:
         return None
     if state.phase is Phase.JOINING and not visit.joined_before:
         return None
-    return Remember(visit.room_name, visit.muted, visit.camera_on, str(visit.origin))
+    # Whoever talks while holding the button is muted again by letting go, also if that happens while we are gone.
+    return Remember(visit.room_name, visit.muted or state.talk_held, visit.camera_on, str(visit.origin))

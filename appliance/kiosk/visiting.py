@@ -155,7 +155,7 @@ def to_idle(turn: Turn, reason: str, *, detail: str | None = None) -> None:
     if visit is not None:
         if turn.state.phase is not Phase.LEAVING:
             turn.do(CloseRoom(visit.attempt))
-        turn.set(last_muted=visit.muted, last_camera_on=visit.camera_on)
+        turn.set(last_muted=visit.muted or turn.state.talk_held, last_camera_on=visit.camera_on)
     turn.do(StopTimer(Timer.ATTEMPT), StopTimer(Timer.ALONE), StopTimer(Timer.RECONNECT_LIMIT))
     turn.do(StopTimer(Timer.LEAVING))
     turn.move(Phase.IDLE, reason, detail=detail)
@@ -169,6 +169,7 @@ def to_error(turn: Turn, code: str, detail: str, retry_s: float | None) -> None:
     turn.raise_issue(code, detail)
     if visit is not None:
         turn.do(CloseRoom(visit.attempt))
+        turn.visit(muted=visit.muted or turn.state.talk_held)  # the button may be let go of before the retry
     turn.do(StopTimer(Timer.ATTEMPT), StopTimer(Timer.RECONNECT_LIMIT), PlayCue("error"))
     turn.move(Phase.ERROR, code, detail=detail)
     turn.set(room=None, talk_held=False)

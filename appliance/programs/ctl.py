@@ -123,7 +123,7 @@ def health(path: Path) -> None:
 def join(path: Path, room: str | None, identity: str | None, token: str | None, switch: bool) -> None:
     """Join ROOM, or the default room, and wait until the kiosk is in."""
     if token == "-":
-        token = click.get_text_stream("stdin").readline().strip()
+        token = sys.stdin.readline().strip()
     _command(path, "room.join", wait=True, room=room, identity=identity, token=token, switch=switch or None)
 
 

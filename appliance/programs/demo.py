@@ -1,6 +1,7 @@
 """Everything on one machine: broker, rooms service, kiosk, panel, guest page; Ctrl-C stops it all."""
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -25,7 +26,7 @@ from appliance.web_files import web_folder
 
 ROOM = "lobby"
 READY_WITHIN_S = 40.0
-TERM_GRACE_S = 2.5  # design.md 2: everything has stopped 3 s after Ctrl-C
+TERM_GRACE_S = 2.5  # everything has stopped 3 s after Ctrl-C
 RESTART_AFTER_S = 2.0  # as the units' RestartSec
 
 HTTP_PORT, HTTPS_PORT, MEDIA_PORT, PANEL_PORT, BROKER_PORT = 8080, 8443, 8444, 8090, 1883
@@ -186,6 +187,9 @@ def start_broker(demo: Demo) -> str | None:
 def kiosk_configuration(folder: Path, service: str, credentials: str, broker: str | None) -> str:
     """Return the kiosk.toml of the demo: the best devices that are found, the room `lobby`, joined at once."""
     mqtt = f'enabled = true\nurl = "{broker}"\nallow_insecure = true' if broker else "enabled = false"
+    # On a desktop a window, elsewhere whatever the connected display is.
+    desktop = os.environ.get("WAYLAND_DISPLAY") or os.environ.get("DISPLAY")
+    display = "width = 1280\nheight = 720" if desktop else ""
     return f"""# Written by the demo at each start.
 [device]
 id = "demo-1"
@@ -210,6 +214,9 @@ output = "auto_or_virtual"
 
 [mqtt]
 {mqtt}
+
+[display]
+{display}
 
 [paths]
 state = "{folder / "kiosk"}"

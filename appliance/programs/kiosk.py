@@ -23,11 +23,13 @@ from appliance.broker import Broker, BrokerSettings, Will
 from appliance.client.connect import connect
 from appliance.client.local_tracks import LocalTrack
 from appliance.client.room import Room
-from appliance.clock import Clock, SystemClock
+from appliance.clock import Clock
 from appliance.devices import catalog
 from appliance.devices.buttons.virtual import VirtualButtons
+from appliance.devices.microphones.virtual import VirtualMicrophone
 from appliance.devices.screens.base import Screen
 from appliance.devices.sound import Sound
+from appliance.devices.speakers.virtual import VirtualSpeaker
 from appliance.errors import ConfigurationError, DeviceError
 from appliance.journal import set_up_logging
 from appliance.kiosk.access import Access, read_key
@@ -47,6 +49,7 @@ from appliance.surfaces.control_socket import ControlSocket, panel_users
 from appliance.surfaces.front_panel import FrontPanel
 from appliance.surfaces.mqtt.bridge import MqttBridge
 from appliance.surfaces.systemd_notify import from_environment
+from appliance.system_clock import SystemClock
 
 log = logging.getLogger(__name__)
 
@@ -56,33 +59,16 @@ EX_NOINPUT, EX_CONFIG = 66, 78
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """Everything that was found on this machine, none of it open yet."""
+class Plate:
+    """The front panel, not open yet, and the lamp that only the devices' owner may light."""
 
-    devices: Devices
-    front_panel: FrontPanel
-    panel_kind: catalog.FrontPanelKind
-    found: Mapping[str, str]
+    hands: FrontPanel
+    lamp: LiveLamp
+    kind: catalog.FrontPanelKind
 
 
-async def find_parts(settings: KioskSettings, name: str) -> Parts:
-    """Probe the hardware and choose (kiosk.md 3, booting)."""
-    camera, microphone, speaker = await asyncio.gather(
-        catalog.find_camera(settings.video, name),
-        catalog.find_microphone(settings.audio),
-        catalog.find_speaker(settings.audio),
-    )
+def find_plate(settings: KioskSettings) -> Plate:
     panel = catalog.find_front_panel(settings.buttons, settings.leds, settings.device.front_panel)
-    screen = find_screen(settings)
-    real = "irtual" not in microphone.name and "irtual" not in speaker.name
-    sound = Sound(
-        microphone.device,
-        speaker.device,
-        catalog.sound_settings(settings.audio),
-        catalog.find_echo_canceller(settings.audio, real=real and microphone.device is not None),
-    )
-    for what, found in (("camera", camera), ("microphone", microphone), ("speaker", speaker)):
-        log.info("%s: %s (%s)", what, found.name, found.reason)
     log.info("front panel: %s (%s)", panel.kind, panel.reason)
     lamp = LiveLamp(panel.lamps)
     hands = FrontPanel(
@@ -94,6 +80,28 @@ async def find_parts(settings: KioskSettings, name: str) -> Parts:
         leave_hold_s=settings.buttons.leave_hold,
         brightness=settings.leds.brightness,
     )
+    return Plate(hands, lamp, panel.kind)
+
+
+async def find_devices(
+    settings: KioskSettings, screen: Screen | None, lamp: LiveLamp
+) -> tuple[Devices, dict[str, str]]:
+    """Probe camera and sound, and choose (kiosk.md 3, booting); returns them, none of it open, and their names."""
+    camera, microphone, speaker = await asyncio.gather(
+        catalog.find_camera(settings.video, settings.device.name or settings.device.id),
+        catalog.find_microphone(settings.audio),
+        catalog.find_speaker(settings.audio),
+    )
+    for what, found in (("camera", camera), ("microphone", microphone), ("speaker", speaker)):
+        log.info("%s: %s (%s)", what, found.name, found.reason)
+    virtual = isinstance(microphone.device, VirtualMicrophone) or isinstance(speaker.device, VirtualSpeaker)
+    real = microphone.device is not None and speaker.device is not None and not virtual
+    sound = Sound(
+        microphone.device,
+        speaker.device,
+        catalog.sound_settings(settings.audio),
+        catalog.find_echo_canceller(settings.audio, real=real),
+    )
     devices = Devices(
         sound=sound,
         has_microphone=microphone.device is not None,
@@ -103,9 +111,7 @@ async def find_parts(settings: KioskSettings, name: str) -> Parts:
         screen=screen,
         lamp=lamp,
     )
-    names = {"camera": camera.name, "microphone": microphone.name, "speaker": speaker.name}
-    shown = {"screen": settings.display.mode if screen else "none", "front panel": panel.kind}
-    return Parts(devices, hands, panel.kind, {**names, **shown})
+    return devices, {"camera": camera.name, "microphone": microphone.name, "speaker": speaker.name}
 
 
 def find_screen(settings: KioskSettings) -> Screen | None:
@@ -121,6 +127,15 @@ def find_screen(settings: KioskSettings) -> Screen | None:
     if mode == "dummy" or (mode == "auto" and not desktop and not any(Path("/sys/class/drm").glob("card*-*"))):
         return VirtualScreen()
     return HdmiScreen("kmsdrm" if mode == "kmsdrm" else None)
+
+
+def screen_name(screen: Screen | None) -> str:
+    """Return what people are told of the screen, such as `1920x1080 by KMSDRM`."""
+    if screen is None:
+        return "none"
+    health = screen.health()
+    width, height = health.size
+    return f"{width}x{height} by {health.driver}" if width else "none connected"
 
 
 def first_state(settings: KioskSettings, panel_kind: catalog.FrontPanelKind) -> KioskState:
@@ -171,72 +186,85 @@ def make_broker(settings: KioskSettings) -> Broker | None:
 
 
 async def run(settings: KioskSettings, ready_file: Path | None = None) -> None:
-    """Build every part, run until SIGTERM or SIGINT, or until one fails."""
+    """Build every part, run until SIGTERM or SIGINT, or until one fails.
+
+    What people meet comes first, so that they see a kiosk that starts; devices are closed before any light goes out.
+    """
     clock = SystemClock()
     settings.paths.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    parts = await find_parts(settings, settings.device.name or settings.device.id)
-    kiosk = Kiosk(first_state(settings, parts.panel_kind), clock, random.Random())
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, kiosk.submit, StopAsked())
-    memory = Memory(settings.paths.state / "resume.json", enabled=settings.join.resume_after_restart)
+    plate, screen = find_plate(settings), find_screen(settings)
+    kiosk = Kiosk(first_state(settings, plate.kind), clock, random.Random())
+    stop_on_signals(kiosk)
     access = Access(settings.rooms_service, settings.device.id, clock.now)
-    tls = tls_for(settings.rooms_service)
+    service = settings.rooms_service
+    tls = tls_for(service)
 
     async def join_room(token: str, room: str, tracks: Sequence[LocalTrack]) -> Room:
-        return await connect(token, url=settings.rooms_service.url, name=room, tracks=tracks, ssl_context=tls)
+        return await connect(token, url=service.url, name=room, tracks=tracks, ssl_context=tls)
 
     async with AsyncExitStack() as stack:
-        stage = Stage(parts.devices, connect=join_room, access=access, memory=memory, clock=clock, tell=kiosk.submit)
-        stage.front_panel = parts.front_panel
-        if parts.devices.screen is not None:
-            open_screen(parts.devices.screen, settings, stack, kiosk)
-        kiosk.performer = await stack.enter_async_context(stage)
-        surfaces = make_surfaces(settings, parts, kiosk, clock)
+        if screen is not None:
+            open_screen(screen, settings, stack, kiosk)
+        figures = Figures(kiosk, screen)
+        surfaces = make_surfaces(settings, plate, screen, kiosk, clock, figures)
         broker = make_broker(settings)
         if broker is not None:
-            surfaces.append(
-                MqttBridge(broker, settings.mqtt, settings.device.id, settings.paths.state, clock, parts.front_panel)
-            )
+            state_folder = settings.paths.state
+            bridge = MqttBridge(broker, settings.mqtt, settings.device.id, state_folder, clock, plate.hands)
+            surfaces.append(bridge)
             await stack.enter_async_context(broker)
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(kiosk.run(), name="kiosk")]
             running += [tasks.create_task(surface.run(kiosk), name=surface.name) for surface in surfaces]
-            if access.signs and settings.join.default_room:
-                invitations = Invitations(
-                    settings.rooms_service.url,
-                    settings.join.default_room,
-                    access=access,
-                    tls=tls,
-                    clock=clock,
-                    tell=kiosk.submit,
-                )
-                running.append(tasks.create_task(invitations.run(), name="invitations"))
-            await parts.front_panel.opened.wait()
-            gc.collect()
-            gc.freeze()  # before any card opens: the collector has little to walk from now on (kiosk-processes.md 4)
-            kiosk.submit(booted(parts, memory.recall(clock.now())))
-            await left_booting(kiosk)
-            say_ready(ready_file, settings, parts)
-            await kiosk.ended.wait()
+            await plate.hands.opened.wait()
+            devices, names = await find_devices(settings, screen, plate.lamp)
+            memory = Memory(settings.paths.state / "resume.json", enabled=settings.join.resume_after_restart)
+            async with Stage(
+                devices, connect=join_room, access=access, memory=memory, clock=clock, tell=kiosk.submit
+            ) as stage:
+                stage.front_panel, figures.sound = plate.hands, devices.sound
+                if access.signs and settings.join.default_room:
+                    running.append(tasks.create_task(invite(settings, access, tls, kiosk, clock), name="invitations"))
+                gc.collect()
+                gc.freeze()  # before any card opens: the collector has little to walk then (kiosk-processes.md 4)
+                kiosk.perform_with(stage)
+                kiosk.submit(booted(devices, memory.recall(clock.now())))
+                await left_booting(kiosk)
+                shown = {"screen": screen_name(screen), "front panel": plate.kind}
+                say_ready(ready_file, settings, names | shown)
+                await kiosk.ended.wait()
             for task in running:
                 task.cancel()
 
 
-def make_surfaces(settings: KioskSettings, parts: Parts, kiosk: Kiosk, clock: Clock) -> list[Surface]:
-    """Return what people meet, but MQTT: that needs a connection."""
-    screen = parts.devices.screen
-    watchdog = Watchdog(parts.devices.sound, kiosk)
+def stop_on_signals(kiosk: Kiosk) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, kiosk.submit, StopAsked())
+
+
+async def invite(
+    settings: KioskSettings, access: Access, tls: ssl.SSLContext | None, kiosk: Kiosk, clock: Clock
+) -> None:
+    """Keep a guest's invitation to the default room on the idle screen."""
+    url, room = settings.rooms_service.url, settings.join.default_room
+    await Invitations(url, room, access=access, tls=tls, clock=clock, tell=kiosk.submit).run()
+
+
+def make_surfaces(
+    settings: KioskSettings, plate: Plate, screen: Screen | None, kiosk: Kiosk, clock: Clock, figures: "Figures"
+) -> list[Surface]:
+    """Return what people and the service manager meet, but MQTT: that needs a connection."""
     surfaces: list[Surface] = [
-        parts.front_panel,
+        plate.hands,
         ControlSocket(
             settings.paths.control_socket,
             clock=clock,
             panel_uids=panel_users(PANEL_USER),
             picture=screen.picture if screen else None,
-            health=lambda: health(parts, kiosk),
+            health=figures.all,
         ),
-        from_environment(watchdog.healthy),
+        from_environment(figures.healthy),
     ]
     if screen is not None:
         surfaces.append(
@@ -252,11 +280,12 @@ def make_surfaces(settings: KioskSettings, parts: Parts, kiosk: Kiosk, clock: Cl
     return surfaces
 
 
-def booted(parts: Parts, resume: Resume | None) -> Booted:
+def booted(devices: Devices, resume: Resume | None) -> Booted:
     return Booted(
-        microphone_absent=not parts.devices.has_microphone,
-        camera_absent=parts.devices.camera is None,
-        display="on" if parts.devices.screen else "absent",
+        microphone_absent=not devices.has_microphone,
+        camera_absent=devices.camera is None,
+        speaker_absent=not devices.has_speaker,
+        display="on" if devices.screen else "absent",
         resume=resume,
     )
 
@@ -286,7 +315,7 @@ async def left_booting(kiosk: Kiosk) -> None:
     forget()
 
 
-def say_ready(ready_file: Path | None, settings: KioskSettings, parts: Parts) -> None:
+def say_ready(ready_file: Path | None, settings: KioskSettings, devices: Mapping[str, str]) -> None:
     """Write where we are to be found, whole or not at all: whoever waits for the file reads it at once."""
     log.info("%s %s is ready, id %s", PRODUCT, __version__, settings.device.id)
     if ready_file is None:
@@ -295,37 +324,37 @@ def say_ready(ready_file: Path | None, settings: KioskSettings, parts: Parts) ->
         "pid": os.getpid(),
         "device_id": settings.device.id,
         "control_socket": str(settings.paths.control_socket),
-        "devices": dict(parts.found),
+        "devices": dict(devices),
     }
     unfinished = ready_file.with_suffix(".unfinished")
     unfinished.write_text(json.dumps(value))
     unfinished.replace(ready_file)
 
 
-class Watchdog:
-    """What the keep-alive asks besides the loop's lag (kiosk.md 16): sound goes on while it should."""
+class Figures:
+    """What the service manager and whoever asks over the control socket want to know of the running parts."""
 
-    def __init__(self, sound: Sound, kiosk: Kiosk) -> None:
-        self._sound, self._kiosk = sound, kiosk
+    def __init__(self, kiosk: Kiosk, screen: Screen | None) -> None:
+        self._kiosk, self._screen = kiosk, screen
+        self.sound: Sound | None = None
         self._turns = -1
 
     def healthy(self) -> bool:
-        """Tell whether the sound thread has done periods since the last time this was asked, some seconds ago."""
-        before, self._turns = self._turns, self._sound.turns
+        """Tell whether sound went on, where it should, since this was last asked some seconds ago (kiosk.md 16)."""
+        if self.sound is None:
+            return True
+        before, self._turns = self._turns, self.sound.turns
         return not self._kiosk.state.mic_live or self._turns != before
 
-
-def health(parts: Parts, kiosk: Kiosk) -> dict[str, Any]:
-    """Figures for whoever asks over the control socket."""
-    figures: dict[str, Any] = {"version": __version__, "pid": os.getpid()}
-    sound = parts.devices.sound
-    if kiosk.state.mic_live:
-        now = sound.figures()
-        figures["sound"] = {name: getattr(now, name) for name in type(now).__slots__}
-    if parts.devices.screen is not None:
-        screen = parts.devices.screen.health()
-        figures["screen"] = {"state": screen.state, "driver": screen.driver, "presented": screen.presented}
-    return figures
+    def all(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"version": __version__, "pid": os.getpid()}
+        if self.sound is not None and self._kiosk.state.mic_live:
+            now = self.sound.figures()
+            found["sound"] = {name: getattr(now, name) for name in type(now).__slots__}
+        if self._screen is not None:
+            screen = self._screen.health()
+            found["screen"] = {"state": screen.state, "driver": screen.driver, "presented": screen.presented}
+        return found
 
 
 def read_settings(config: tuple[Path, ...]) -> KioskSettings:

@@ -1,4 +1,4 @@
-"""`room-kiosk panel`: the page on the device, Flask on gunicorn's `gthread` worker (design.md 4)."""
+"""`room-kiosk panel`: the page on the device, Flask on gunicorn's `gthread` worker."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""`room-kiosk rooms`: the rooms service with the embedded engine (design.md 3)."""
+"""`room-kiosk rooms`: the rooms service with the embedded engine."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from appliance.broker import Broker, BrokerSettings
-from appliance.clock import Clock, SystemClock
+from appliance.clock import Clock
 from appliance.errors import ConfigurationError
 from appliance.journal import set_up_logging
 from appliance.programs.rooms_admin import VERBS, Place, store_url
@@ -38,6 +38,7 @@ from appliance.rooms.sockets import SignalingSockets
 from appliance.rooms.store.store import Store
 from appliance.settings import load_settings
 from appliance.sfu.engine import EmbeddedEngine
+from appliance.system_clock import SystemClock
 from appliance.web_files import web_folder
 
 BROKER_SESSION_S = 86_400

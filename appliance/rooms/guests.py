@@ -1,4 +1,4 @@
-"""The guest page and what it needs: its files, invitations to a room, and tokens for those who hold one (design.md 3).
+"""The guest page and what it needs: its files, invitations to a room, and tokens for those who hold one.
 
 POST /join/{room}/invitations   API key, auth token or an access token that covers the room  ─▶ link
 GET  /join/{room}               the page; the invitation is in the link after `#`, the page sends it back

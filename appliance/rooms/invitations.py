@@ -1,4 +1,4 @@
-"""Guest links: invitations that are signed, for one room, and expire (design.md 3). Pure.
+"""Guest links: invitations that are signed, for one room, and expire. Pure.
 
 An invitation is `base64url(MAC ‖ JSON [1, expiry, room])`; it stands after the `#` of a link, so that no server on the
 way and no log gets to see it.

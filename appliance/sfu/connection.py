@@ -81,6 +81,7 @@ class Connection:
         self._fingerprints: tuple[tuple[str, str], ...] = ()
         self._feedback_ssrc = random.getrandbits(32)
         self._slots: dict[int, OutSlot] = {}
+        self._packets_before = 0  # sent by slots that are gone
         self._arrivals = TransportArrivals()
         self._rate = LossBasedRate()
         self._next_feedback = self._next_report = 0.0
@@ -228,12 +229,17 @@ class Connection:
             described,
         )
 
-    def slot_of(self, section: Section) -> OutSlot:
-        """Return the section's slot; it is made at its first use and then fixed for life."""
-        if section.slot is None:
-            codecs = {codec.name: codec for codec in section.codecs}
-            section.slot = OutSlot(self, section.mid, codecs, section.remote.extensions, self._random)
-            self._slots[section.slot.ssrc] = section.slot
+    def new_slot(self, section: Section) -> OutSlot:
+        """Return a fresh slot for what is placed in a section, in place of the one before.
+
+        With the same SSRC as before, Chromium decodes what comes after an inactive exchange but shows nothing of it.
+        """
+        if section.slot is not None:
+            self._packets_before += section.slot.packets
+            del self._slots[section.slot.ssrc]
+        codecs = {codec.name: codec for codec in section.codecs}
+        section.slot = OutSlot(self, section.mid, codecs, section.remote.extensions, self._random)
+        self._slots[section.slot.ssrc] = section.slot
         return section.slot
 
     # --- data channels
@@ -365,7 +371,7 @@ class Connection:
 
     @property
     def packets_sent(self) -> int:
-        return sum(slot.packets for slot in self._slots.values())
+        return self._packets_before + sum(slot.packets for slot in self._slots.values())
 
     async def close(self) -> None:
         """End it and free everything. Whoever consumes its streams must have let go before. Closing twice is fine."""

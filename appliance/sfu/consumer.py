@@ -25,7 +25,7 @@ NEVER = 1 << 62
 
 
 class OutSlot:
-    """One stream towards a participant: an m-section's SSRCs, fixed for life, and whatever source fills them now.
+    """One stream towards a participant: the SSRCs of one subscription, and whatever source fills them now.
 
     The packet path (forwarding.py) reads these fields itself. `pack_header(buffer, 0, 0x90, marker and payload type,
     sequence, timestamp, ssrc, extension, send time high byte, send time low half)` writes `header_size` bytes.
@@ -205,11 +205,6 @@ class Consumer:
     @property
     def kind(self) -> TrackKind:
         return self.producer.track.kind
-
-    @property
-    def is_placed(self) -> bool:
-        """Tell whether the client was told where to find it."""
-        return self.slot is not None or self.channel is not None or self.error is not None
 
     def subscription(self) -> Subscription:
         """Return the entry for the wire."""

@@ -5,7 +5,7 @@ retransmissions, four header extensions, one data section. Numbers (payload type
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from appliance.errors import RemoteProtocolError
 
@@ -273,11 +273,6 @@ def choose_codecs(offered: Sequence[Codec], preference: Sequence[str]) -> tuple[
         first.setdefault(codec.name, codec)
     wanted = [name for name in (*preference, "opus") if name in first]
     return tuple(first[name] for name in dict.fromkeys(wanted))
-
-
-def without_feedback(codecs: Sequence[Codec], *names: str) -> tuple[Codec, ...]:
-    """Return the codecs without these RTCP feedback types."""
-    return tuple(replace(c, feedback=tuple(f for f in c.feedback if f not in names)) for c in codecs)
 
 
 # --- writing --------------------------------------------------------------------------------------------------------

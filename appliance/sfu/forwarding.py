@@ -141,9 +141,7 @@ class PacketPath:
                 stream = base
                 index = stream.highest_index - ((stream.highest_index - sequence) & SEQUENCE_MASK)
                 if index not in stream.wanted:
-                    stream.probes += 1
-                    continue
-                stream.restored += 1
+                    continue  # a probe: it has been here before
             else:
                 if payload_type != stream.payload_type and not stream.payload_type_changed(payload_type, sequence):
                     self.dropped += 1

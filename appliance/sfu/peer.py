@@ -428,7 +428,7 @@ class Peer:
                 return False
             section = sections.add_media(kind)
         section.consumer = consumer
-        consumer.slot = connection.slot_of(section)
+        consumer.slot = connection.new_slot(section)
         return True
 
     def _go_live(self) -> None:

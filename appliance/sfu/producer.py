@@ -45,12 +45,10 @@ class InStream:
         "outs",
         "payload_type",
         "pending",
-        "probes",
         "producer",
         "received",
         "record",
         "resends",
-        "restored",
         "ssrc",
         "transit",
         "wanted",
@@ -70,8 +68,6 @@ class InStream:
         self.highest_timestamp = 0
         self.last_at = 0.0
         self.received = 0
-        self.restored = 0
-        self.probes = 0
         self.bytes = 0
         self.jitter = 0.0
         self.transit = 0

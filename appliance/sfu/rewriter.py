@@ -26,7 +26,6 @@ class Rewriter:
     index_offset: int = 0
     timestamp_offset: int = 0
     first_index: int = 0
-    switched_at: float | None = None
 
     @classmethod
     def fresh(cls, clock_rate: int, random: Random) -> "Rewriter":

@@ -7,7 +7,7 @@ text never raises. Times are seconds on the caller's clock, whose zero does not 
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from appliance.errors import RemoteProtocolError
@@ -139,12 +139,26 @@ def _negotiable(timeout_s: float) -> float:
     return min(GREATEST_TIMEOUT_S, max(LEAST_TIMEOUT_S, timeout_s))
 
 
-@dataclass(slots=True)
-class _Wire:
-    """What both ends of a link have: frames to write, events to read."""
+class _LinkEnd:
+    """What both ends of a link have: frames to write, events to read, a heartbeat."""
 
-    outbox: list[str] = field(default_factory=list)
-    events: deque[LinkEvent] = field(default_factory=deque)
+    def __init__(self, now: float) -> None:
+        self._outbox: list[str] = []
+        self._events: deque[LinkEvent] = deque()
+        self._pulse = Pulse(HEARTBEAT_TIMEOUT_S, now, now)
+
+    def next_event(self) -> LinkEvent | None:
+        """Return the oldest event that was not read yet."""
+        return self._events.popleft() if self._events else None
+
+    def take_outbox(self) -> list[str]:
+        """Return the text frames to write now, oldest first, and forget them."""
+        frames, self._outbox = self._outbox, []
+        return frames
+
+    def _write(self, frame: Frame, now: float) -> None:
+        self._pulse.last_sent = now
+        self._outbox.append(format_frame(frame))
 
 
 # --- the joining end -------------------------------------------------------------------------------------------------
@@ -166,7 +180,7 @@ class ClientLinkState(StrEnum):
     CLOSED = "closed"
 
 
-class ClientLink:
+class ClientLink(_LinkEnd):
     """The joining end of a socket that has just opened.
 
     Args:
@@ -176,12 +190,11 @@ class ClientLink:
     """
 
     def __init__(self, body: Json, new_uuid: Callable[[], str], now: float, *, cookie: str | None = None) -> None:
+        super().__init__(now)
         self._body = body
         self._cookie = cookie
         self._new_uuid = new_uuid
-        self._wire = _Wire()
         self._state = ClientLinkState.CONNECTING
-        self._pulse = Pulse(HEARTBEAT_TIMEOUT_S, now, now)
         self._hellos_left = HELLO_ATTEMPTS
         self._next_at = NEVER
         self._queue: list[Frame] = []
@@ -190,14 +203,6 @@ class ClientLink:
     @property
     def state(self) -> ClientLinkState:
         return self._state
-
-    def next_event(self) -> LinkEvent | None:
-        return self._wire.events.popleft() if self._wire.events else None
-
-    def take_outbox(self) -> list[str]:
-        """Return the text frames to write now, oldest first, and forget them."""
-        frames, self._wire.outbox = self._wire.outbox, []
-        return frames
 
     def send(self, body: Json, now: float) -> None:
         """Send one room message; before the welcome it waits."""
@@ -255,7 +260,7 @@ class ClientLink:
         assert isinstance(frame, Welcome)
         self._state = ClientLinkState.OPEN
         self._pulse = Pulse(_negotiable(frame.negotiated_timeout_ms / 1000), self._pulse.last_sent, now)
-        self._wire.events.append(LinkOpened())
+        self._events.append(LinkOpened())
         for waiting in self._queue:
             self._write(waiting, now)
         self._queue.clear()
@@ -281,19 +286,15 @@ class ClientLink:
     def _on_message(self, frame: Frame, now: float) -> None:
         assert isinstance(frame, Msg)
         self._pulse.last_heard = now
-        self._wire.events.append(MessageArrived(frame.body))
+        self._events.append(MessageArrived(frame.body))
 
     def _on_heartbeat(self, frame: Frame, now: float) -> None:
         self._pulse.last_heard = now
 
-    def _write(self, frame: Frame, now: float) -> None:
-        self._pulse.last_sent = now
-        self._wire.outbox.append(format_frame(frame))
-
     def _close(self, code: int, retry_after_s: float | None = None) -> None:
         self._state = ClientLinkState.CLOSED
         cookie = self._cookie if retry_after_s is not None else None
-        self._wire.events.append(LinkClosed(code, retry_after_s, cookie))
+        self._events.append(LinkClosed(code, retry_after_s, cookie))
 
 
 _ON_FRAME: Mapping[tuple[ClientLinkState, type[Frame]], Callable[[ClientLink, Frame, float], None]] = {
@@ -323,7 +324,7 @@ class ServerLinkState(StrEnum):
     CLOSED = "closed"
 
 
-class ServerLink:
+class ServerLink(_LinkEnd):
     """The admitting end of a socket that has just been accepted.
 
     Args:
@@ -331,24 +332,15 @@ class ServerLink:
     """
 
     def __init__(self, now: float, *, busy: Busy | None = None) -> None:
+        super().__init__(now)
         self._busy = busy
-        self._wire = _Wire()
         self._state = ServerLinkState.AWAITING
         self._hello_by = now + HELLO_DEADLINE_S
-        self._pulse = Pulse(HEARTBEAT_TIMEOUT_S, now, now)
         self._budget = FrameBudget()
 
     @property
     def state(self) -> ServerLinkState:
         return self._state
-
-    def next_event(self) -> LinkEvent | None:
-        return self._wire.events.popleft() if self._wire.events else None
-
-    def take_outbox(self) -> list[str]:
-        """Return the text frames to write now, oldest first, and forget them."""
-        frames, self._wire.outbox = self._wire.outbox, []
-        return frames
 
     def send(self, body: Json, now: float) -> None:
         """Send one room message."""
@@ -393,27 +385,27 @@ class ServerLink:
         self._state = ServerLinkState.OPEN
         self._pulse.timeout_s = _negotiable(hello.timeout_ms / 1000)
         self._write(Welcome(negotiated_timeout_ms=round(self._pulse.timeout_s * 1000)), now)
-        self._wire.events.append(LinkOpened())
+        self._events.append(LinkOpened())
         if hello.body is not None:
-            self._wire.events.append(MessageArrived(hello.body))
+            self._events.append(MessageArrived(hello.body))
 
     def _take(self, frame: Frame) -> None:
         match frame:
             case Msg(body=body):
-                self._wire.events.append(MessageArrived(body))
+                self._events.append(MessageArrived(body))
             case Bye():
-                self._wire.events.append(ByeSaid())
+                self._events.append(ByeSaid())
             case Heartbeat() | Hello():
                 pass  # a hello that crossed our welcome says nothing new: its body has been taken (1.1)
             case Welcome() | Busy() | Bad():
-                self._wire.events.append(FrameRefused("type: only the service may send this"))
+                self._events.append(FrameRefused("type: only the service may send this"))
 
     def _refuse(self, reason: str, now: float) -> None:
         if self._state is ServerLinkState.AWAITING:
             # Only now: after the welcome the SDK throws on it inside the page (1.2).
             self._write(Bad(reason=reason), now)
             self._state = ServerLinkState.CLOSED
-        self._wire.events.append(FrameRefused(reason))
+        self._events.append(FrameRefused(reason))
 
     def readmit(self) -> None:
         """Stop being busy: the next hello is welcomed."""
@@ -435,14 +427,10 @@ class ServerLink:
             return
         if self._state is ServerLinkState.AWAITING or now >= self._pulse.dead_at():
             self._state = ServerLinkState.CLOSED
-            self._wire.events.append(LinkClosed(CloseCode.GOING_AWAY))
+            self._events.append(LinkClosed(CloseCode.GOING_AWAY))
         else:
             self._write(Heartbeat(), now)
 
     def stop(self) -> None:
         """Beat no more and take nothing more; what is in the outbox may still be written."""
         self._state = ServerLinkState.CLOSED
-
-    def _write(self, frame: Frame, now: float) -> None:
-        self._pulse.last_sent = now
-        self._wire.outbox.append(format_frame(frame))

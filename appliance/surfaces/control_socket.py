@@ -1,4 +1,4 @@
-"""The control socket: JSON lines over a Unix socket, for the panel, `room-kiosk ctl` and local scripts (design.md 3).
+"""The control socket: JSON lines over a Unix socket, for the panel, `room-kiosk ctl` and local scripts.
 
 File mode 0660. Who connects is told by the kernel (SO_PEERCRED); only the panel's user may say on whose behalf it asks,
 everybody else is `cli` (kiosk.md 18).

@@ -62,9 +62,11 @@ class FrontPanel:
         debounce_s: float = 0.03,
         leave_hold_s: float = 0.0,
         brightness: float = 0.6,
+        lamp_test_s: float = TEST_S,
     ) -> None:
         self._buttons, self._lamps, self._live, self._pressable = buttons, lamps, live, pressable
         self._debounce_s, self._leave_hold_s, self._brightness = debounce_s, leave_hold_s, brightness
+        self._lamp_test_s = lamp_test_s
         self._listeners: list[Callable[[ButtonEvent], None]] = []
         self._mute_until = 0.0
         self._changed = asyncio.Event()
@@ -132,7 +134,7 @@ class FrontPanel:
         began = time.monotonic()
         while True:
             now = time.monotonic()
-            testing = now - began < TEST_S
+            testing = now - began < self._lamp_test_s
             for lamp in ("mute", "live", "status"):
                 pattern, since = ("test", began) if testing else self._patterns[lamp]
                 if lamp == "mute" and now < self._mute_until:

@@ -122,7 +122,7 @@ def subscribe_all(connections: Sequence[Connection]) -> None:
                 if other is not publisher:
                     place = other.sections.add_media(section.kind)
                     place.consumer = consumer = Consumer(producer, "s")
-                    consumer.slot = other.slot_of(place)
+                    consumer.slot = other.new_slot(place)
                     consumer.go_live()
 
 

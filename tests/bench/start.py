@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 from appliance.client.connect import connect
-
 from tests.bench.report import markdown, record
 from tests.support.browser import Application, application_server, chromium
 from tests.support.processes import wait_for

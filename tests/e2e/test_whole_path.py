@@ -153,7 +153,7 @@ def test_the_mute_button_reaches_everyone(whole_stack: Stack, open_application: 
         "the browser receives the kiosk's sound",
         lambda: [d for d in page.events("trackSubscribed") if d["kind"] == "audio"],
     )
-    with MqttListener(whole_stack.broker_port, f"room-kiosk/{KIOSK}/#") as mqtt, whole_stack.control() as control:
+    with MqttListener(whole_stack.broker.port, f"room-kiosk/{KIOSK}/#") as mqtt, whole_stack.control() as control:
         control.tap("mute")
 
         wait_for(
@@ -193,7 +193,7 @@ def test_callbacks_arrive_signed_over_http_and_over_mqtt(
     whole_stack: Stack, receiver: CallbackReceiver, open_application: Callable[[], Application]
 ) -> None:
     validator = RequestValidator(whole_stack.credentials["auth_token"])
-    with MqttListener(whole_stack.broker_port, "room-kiosk-rooms/v1/+/rooms/+/events") as mqtt:
+    with MqttListener(whole_stack.broker.port, "room-kiosk-rooms/v1/+/rooms/+/events") as mqtt:
         page = joined_browser(whole_stack, open_application)
         wait_for("the browser's tracks are told", lambda: receiver.events().count("track-added") >= 5)
         with whole_stack.control() as control:
@@ -223,7 +223,7 @@ def test_callbacks_arrive_signed_over_http_and_over_mqtt(
 
 def test_page_broker_and_socket_show_one_state(whole_stack: Stack) -> None:
     """Page, MQTT and control socket are views of one document."""
-    with MqttListener(whole_stack.broker_port, f"room-kiosk/{KIOSK}/state") as mqtt, whole_stack.control() as control:
+    with MqttListener(whole_stack.broker.port, f"room-kiosk/{KIOSK}/state") as mqtt, whole_stack.control() as control:
         wait_for("in the room", lambda: control.state()["state"] == "in_room")
 
         def same() -> bool:

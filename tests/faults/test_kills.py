@@ -64,7 +64,7 @@ def status(mqtt: MqttListener) -> bytes | None:
 
 
 def test_a_killed_kiosk_is_told_offline_and_comes_back_muted_as_it_was(whole_stack: Stack) -> None:
-    with MqttListener(whole_stack.broker_port, f"room-kiosk/{KIOSK}/#") as mqtt:
+    with MqttListener(whole_stack.broker.port, f"room-kiosk/{KIOSK}/#") as mqtt:
         wait_for("the broker knows the kiosk is online", lambda: status(mqtt) == b"online")
         with whole_stack.control() as control:
             control.tap("mute")
@@ -116,8 +116,8 @@ def test_the_call_goes_on_without_the_broker_and_events_follow(whole_stack: Stac
         wait_for("muted while the broker is away", lambda: control.state()["mic"] == "muted")
     assert in_room(whole_stack)["room"]["participant_sid"] == before
 
-    whole_stack.restart_broker()
-    with MqttListener(whole_stack.broker_port, f"room-kiosk/{KIOSK}/#") as mqtt:
+    whole_stack.broker.start()
+    with MqttListener(whole_stack.broker.port, f"room-kiosk/{KIOSK}/#") as mqtt:
         wait_for("online again", lambda: status(mqtt) == b"online", within_s=60)
         wait_for("the state is there", lambda: (mqtt.json(f"room-kiosk/{KIOSK}/state") or {}).get("mic") == "muted")
         wait_for(

@@ -29,7 +29,7 @@ def table() -> tuple[Harness, Participant, Participant]:
     producer.bind(alice.connection.sections.all[1].streams)
     place = bob.connection.sections.all[1]
     place.consumer = consumer = Consumer(producer, "s1")
-    consumer.slot = bob.connection.slot_of(place)
+    consumer.slot = bob.connection.new_slot(place)
     consumer.go_live()
     return harness, alice, bob
 
@@ -170,7 +170,7 @@ def test_any_change_to_a_description_is_taken_or_refused_by_name(data: st.DataOb
     assert len(connection.sections.all) == len(description.sections)
     for section in connection.sections:
         if section.is_media:
-            connection.slot_of(section)
+            connection.new_slot(section)
     sdp, _ = connection.describe(setup="passive")
     assert read_description(sdp).sections[0].mid == description.sections[0].mid
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from appliance.clock import SystemClock
 from appliance.errors import ConfigurationError
 from appliance.kiosk.runner import Kiosk
 from appliance.kiosk.state import Phase
 from appliance.surfaces.control_socket import ControlSocket
+from appliance.system_clock import SystemClock
 from tests.support.conditions import until
 from tests.support.kiosk_running import ObedientStage, running_kiosk
 
@@ -221,7 +221,7 @@ async def test_a_second_kiosk_on_the_same_path_is_told_so_and_the_first_goes_on(
     async with serving(path), client(path) as script:
         with pytest.raises(ConfigurationError, match="another kiosk"):
             async with serving(path):
-                await asyncio.sleep(0.1)
+                await asyncio.wait_for(asyncio.Event().wait(), 10)
         assert (await script.ask(get="state"))["ok"]
 
 

@@ -13,12 +13,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from appliance.broker import Broker, BrokerSettings, Will
-from appliance.clock import SystemClock
 from appliance.kiosk.inputs import Join, RoomEventSeen
 from appliance.kiosk.runner import Kiosk
 from appliance.kiosk.settings import MqttSettings
 from appliance.kiosk.state import Phase
 from appliance.surfaces.mqtt.bridge import MqttBridge
+from appliance.system_clock import SystemClock
 from tests.support.conditions import until
 from tests.support.kiosk_running import ObedientStage, running_kiosk
 from tests.support.kiosk_story import FINGER

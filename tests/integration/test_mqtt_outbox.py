@@ -4,8 +4,8 @@ import os
 import sqlite3
 from pathlib import Path
 
-from appliance.clock import SystemClock
 from appliance.surfaces.mqtt.outbox import Event, Outbox
+from appliance.system_clock import SystemClock
 from tests.support.conditions import until
 
 

@@ -14,7 +14,6 @@ from aiohttp import web
 from twilio.request_validator import RequestValidator
 
 from appliance.broker import Broker, BrokerSettings
-from appliance.clock import SystemClock
 from appliance.rooms.callbacks import HttpSink
 from appliance.rooms.mqtt_events import MqttSink
 from appliance.rooms.outbox import Outbox, Sink
@@ -22,8 +21,9 @@ from appliance.rooms.room import RoomSettings
 from appliance.rooms.service import ServiceSettings
 from appliance.rooms.settings import CallbackSettings, networks
 from appliance.rooms.store.tables import deliveries
+from appliance.system_clock import SystemClock
 from tests.support.callback_receiver import CallbackReceiver
-from tests.support.conditions import until
+from tests.support.conditions import until, until_told
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt_listener import MqttListener
 from tests.support.rooms_admin import administer
@@ -109,18 +109,17 @@ async def states(running: RunningRooms, sink: str = "http") -> list[tuple[str, i
         return [(row.state, row.attempts) for row in found]
 
 
+async def first_attempts(running: RunningRooms) -> int:
+    """How often the oldest event was attempted."""
+    return (await states(running))[0][1]
+
+
 async def until_states(running: RunningRooms, state: str, count: int, sink: str = "http") -> list[tuple[str, int]]:
-    seen: list[tuple[str, int]] = []
+    async def seen() -> list[tuple[str, int]]:
+        found = await states(running, sink)
+        return found if len(found) == count and all(each == state for each, _ in found) else []
 
-    async def look() -> None:
-        seen[:] = await states(running, sink)
-
-    for _ in range(2000):
-        await look()
-        if len(seen) == count and all(each == state for each, _ in seen):
-            return seen
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"not all {count} are {state}: {seen}")
+    return await until_told(f"all {count} are {state}", seen)
 
 
 async def test_a_whole_story_arrives_in_order_with_signatures_that_the_library_accepts(tmp_path: Path) -> None:
@@ -200,10 +199,7 @@ async def test_a_receiver_that_is_away_gets_everything_when_it_is_back(tmp_path:
 
     async with posting(tmp_path, settings_for(address)) as running:
         await tell_story(running)
-        for _ in range(1000):
-            if (await states(running))[0][1] >= 1:
-                break
-            await asyncio.sleep(0.01)
+        await until_told("the first attempt", lambda: first_attempts(running))
         async with listening(handler, port):
             await until_states(running, "delivered", len(STORY))
 
@@ -234,11 +230,10 @@ async def test_an_event_that_is_refused_dies_after_four_attempts_and_the_next_go
 
 
 async def until_settled(running: RunningRooms) -> None:
-    for _ in range(1000):
-        if not any(state == "pending" for state, _ in await states(running)):
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("something is still pending")
+    async def settled() -> bool:
+        return not any(state == "pending" for state, _ in await states(running))
+
+    await until_told("nothing is pending", settled)
 
 
 async def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
@@ -293,11 +288,8 @@ async def test_link_local_addresses_are_not_called(tmp_path: Path, host: str) ->
     async with posting(tmp_path) as running:
         settings = RoomSettings(status_callback=f"http://{host}:9/x")
         await running.service.create_room(running.credentials.account_sid, "lobby", settings)
-        for _ in range(1000):
-            (delivery,) = await rows_of(running)
-            if delivery.attempts:
-                break
-            await asyncio.sleep(0.01)
+        await until_told("the first attempt", lambda: first_attempts(running))
+        (delivery,) = await rows_of(running)
 
     assert "network that callbacks must not go to" in delivery.last_error
 
@@ -313,11 +305,8 @@ async def test_a_name_is_checked_after_it_was_looked_up(tmp_path: Path) -> None:
     async with listening(handler) as address, posting(tmp_path, deny=loopback) as running:
         settings = RoomSettings(status_callback=f"http://localhost:{address.rpartition(':')[2]}/x")
         await running.service.create_room(running.credentials.account_sid, "lobby", settings)
-        for _ in range(1000):
-            (delivery,) = await rows_of(running)
-            if delivery.attempts:
-                break
-            await asyncio.sleep(0.01)
+        await until_told("the first attempt", lambda: first_attempts(running))
+        (delivery,) = await rows_of(running)
 
     assert "network that callbacks must not go to" in delivery.last_error
     assert called == []

@@ -10,7 +10,6 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from appliance.clock import SystemClock
 from appliance.media_engine import Description, DescriptionType, Negotiate, PeerConnectionState, TrackKind
 from appliance.rooms import sockets as sockets_module
 from appliance.rooms.credentials import Credentials
@@ -20,6 +19,7 @@ from appliance.rooms.store.store import Store
 from appliance.signaling.client import Disconnected, Reconnecting, Synced
 from appliance.signaling.link import MAX_FRAME_BYTES
 from appliance.signaling.states import IceServer, LocalTrackState, ParticipantState
+from appliance.system_clock import SystemClock
 from appliance.tokens import mint
 from tests.support.conditions import until
 from tests.support.fake_media_engine import FakeMediaEngine, FakePeer

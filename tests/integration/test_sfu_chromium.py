@@ -1,24 +1,13 @@
 """The engine and real Chromium: what a browser says, decodes and measures."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-
 import pytest
 
 from appliance.sfu.engine import EmbeddedEngine
 from appliance.sids import TrackSid, new_room_sid
-from tests.support.sfu_browser import CHROMIUM, BrowserClient, chromium, page_of
+from tests.support.conditions import until_told
+from tests.support.sfu_browser import BrowserClient, chromium, page_of
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed")]
-
-
-async def until(question: Callable[[], Awaitable[bool]], what: str, deadline_s: float = 30.0) -> None:
-    """Ask until the answer is yes; the question goes to a page, so it cannot be a plain condition."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + deadline_s
-    while not await question():
-        assert loop.time() < end, f"not within {deadline_s} s: {what}"
-        await asyncio.sleep(0.1)
+pytestmark = pytest.mark.browser
 
 
 async def frames(client: BrowserClient, sid: TrackSid) -> int:
@@ -49,19 +38,19 @@ async def test_two_pages_see_hear_and_write_to_each_other() -> None:
                     figures = await client.inbound(sid)
                     return figures.get("totalAudioEnergy", 0) > 0 and figures.get("packetsReceived", 0) > 50
 
-                await until(sees, f"{client.name} sees {other.name}")
-                await until(hears, f"{client.name} hears {other.name}")
+                await until_told(f"{client.name} sees {other.name}", sees)
+                await until_told(f"{client.name} hears {other.name}", hears)
                 await other.send("hello from " + other.name)
 
                 async def reads(client: BrowserClient = client, other: BrowserClient = other) -> bool:
                     return await client.messages(other.tracks["data"].sid) == ["hello from " + other.name]
 
-                await until(reads, f"{client.name} reads {other.name}")
+                await until_told(f"{client.name} reads {other.name}", reads)
 
             async def estimates_more() -> bool:
                 return float((await alice.figures())["available"]) > 500_000  # Chromium begins with 300 kbit/s
 
-            await until(estimates_more, "transport-cc feedback lets the estimate grow")
+            await until_told("transport-cc feedback lets the estimate grow", estimates_more)
             await alice.leave()
             await bob.leave()
             assert not alice.problems
@@ -81,15 +70,17 @@ async def test_a_page_publishes_more_restarts_ice_and_takes_over_a_section_that_
             await bob.join(receive=frozenset({alice.tracks["video"].sid}), publish=False)
             assert alice.peer is not None
             assert bob.peer is not None
-            await until(lambda: more(bob, alice.tracks["video"].sid, 20), "bob sees alice")
+            await until_told("bob sees alice", lambda: more(bob, alice.tracks["video"].sid, 20))
 
             await alice.restart_ice()
             seen = await frames(bob, alice.tracks["video"].sid)
-            await until(lambda: more(bob, alice.tracks["video"].sid, seen + 40), "bob sees alice after an ICE restart")
+            await until_told(
+                "bob sees alice after an ICE restart", lambda: more(bob, alice.tracks["video"].sid, seen + 40)
+            )
 
             screen = await alice.publish_again()
             bob.peer.receive(frozenset({alice.tracks["video"].sid, screen}))
-            await until(lambda: more(bob, screen, 20), "bob sees the second track of alice")
+            await until_told("bob sees the second track of alice", lambda: more(bob, screen, 20))
 
             left = bob.mid_for(alice.tracks["video"].sid)
             bob.peer.receive(frozenset({screen}))
@@ -97,11 +88,11 @@ async def test_a_page_publishes_more_restarts_ice_and_takes_over_a_section_that_
             async def let_go() -> bool:
                 return bob.peer is not None and set(bob.subscriptions) == {screen} and bob.is_stable()
 
-            await until(let_go, "the first track unsubscribed")
+            await until_told("the first track unsubscribed", let_go)
             bob.peer.receive(frozenset({alice.tracks["video"].sid, screen}))
-            await until(lambda: bob_has(bob, alice.tracks["video"].sid), "subscribed again")
+            await until_told("subscribed again", lambda: bob_has(bob, alice.tracks["video"].sid))
             before = await frames(bob, alice.tracks["video"].sid)
-            await until(lambda: more(bob, alice.tracks["video"].sid, before + 20), "bob sees alice again")
+            await until_told("bob sees alice again", lambda: more(bob, alice.tracks["video"].sid, before + 20))
             assert bob.mid_for(alice.tracks["video"].sid) == left
             await alice.leave()
             await bob.leave()

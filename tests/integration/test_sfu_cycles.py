@@ -15,7 +15,8 @@ from appliance.sfu.engine import EmbeddedEngine
 from appliance.sfu.peer import Peer
 from appliance.sfu.producer import InStream, Producer
 from appliance.sids import new_room_sid
-from tests.support.sfu_clients import SfuClient, Tone, eventually
+from tests.support.conditions import until
+from tests.support.sfu_clients import SfuClient, Tone
 
 
 async def visit(engine: EmbeddedEngine, host: SfuClient) -> None:
@@ -25,11 +26,11 @@ async def visit(engine: EmbeddedEngine, host: SfuClient) -> None:
     track, chat = guest.add_media(Tone(), TrackKind.AUDIO), guest.add_data()
     host.peer.receive(frozenset({track, chat}))
     await guest.join(receive=frozenset(track.sid for track in host.published))
-    await eventually(lambda: guest.frames_of(host.published[0].sid) > 0, "the guest hears the host")
-    await eventually(lambda: host.frames_of(track) > 0, "the host hears the guest")
+    await until("the guest hears the host", lambda: guest.frames_of(host.published[0].sid) > 0)
+    await until("the host hears the guest", lambda: host.frames_of(track) > 0)
     await guest.leave()
-    await eventually(lambda: not host.subscriptions, "the host is rid of the guest")
-    await eventually(lambda: not host.subscriptions and host.peer is not None and host.peer._offer is None, "settled")
+    await until("the host is rid of the guest", lambda: not host.subscriptions)
+    await until("settled", lambda: not host.subscriptions and host.peer is not None and host.peer._offer is None)
 
 
 async def cycles(count: int) -> list[int]:
@@ -41,7 +42,7 @@ async def cycles(count: int) -> list[int]:
             host = SfuClient(engine, new_room_sid(), "host")
             host.add_media(Tone(), TrackKind.AUDIO)
             await host.join()
-            await eventually(lambda: bool(host.saw(Connected)), "the host is connected")
+            await until("the host is connected", lambda: bool(host.saw(Connected)))
             for _ in range(count):
                 await visit(engine, host)
                 host.happenings.clear()

@@ -1,7 +1,8 @@
 """Media from one aiortc client to others through the engine, on loopback."""
 
 from appliance.media_engine import Connected, Negotiate, PeerFailed, TrackFlowing, TrackKind
-from tests.support.sfu_clients import NumberedVideo, SfuClient, Tone, eventually, sfu_room
+from tests.support.conditions import until
+from tests.support.sfu_clients import NumberedVideo, SfuClient, Tone, sfu_room
 
 
 def sids(client: SfuClient) -> frozenset:
@@ -12,11 +13,11 @@ async def test_a_track_reaches_whoever_joins_later_with_the_first_answer() -> No
     async with sfu_room("alice", "bob") as (alice, bob):
         audio, video = alice.add_media(Tone(), TrackKind.AUDIO), alice.add_media(NumberedVideo(), TrackKind.VIDEO)
         await alice.join()
-        await eventually(lambda: bool(alice.saw(Connected)), "alice connected")
+        await until("alice connected", lambda: bool(alice.saw(Connected)))
 
         await bob.join(receive=frozenset({audio, video}))
 
-        await eventually(lambda: bob.frames_of(audio) > 20 and bob.frames_of(video) > 20, "frames at bob")
+        await until("frames at bob", lambda: bob.frames_of(audio) > 20 and bob.frames_of(video) > 20)
         assert [d.type for d in bob.descriptions] == ["answer"]
         assert {h.track_sid for h in alice.saw(TrackFlowing)} == {audio, video}
         assert bob.saw(Negotiate)[0].subscriptions is not None
@@ -31,8 +32,8 @@ async def test_those_who_are_there_are_offered_what_a_newcomer_publishes() -> No
         await alice.join(receive=sids(bob))
         await bob.join(receive=sids(alice))
 
-        await eventually(lambda: all(alice.frames_of(sid) > 20 for sid in sids(bob)), "frames at alice")
-        await eventually(lambda: all(bob.frames_of(sid) > 20 for sid in sids(alice)), "frames at bob")
+        await until("frames at alice", lambda: all(alice.frames_of(sid) > 20 for sid in sids(bob)))
+        await until("frames at bob", lambda: all(bob.frames_of(sid) > 20 for sid in sids(alice)))
         assert [d.type for d in alice.descriptions] == ["answer", "offer"]
 
 
@@ -41,14 +42,14 @@ async def test_a_track_published_later_is_answered_and_offered_to_the_others() -
         alice.add_media(Tone(), TrackKind.AUDIO)
         await bob.join()
         await alice.join()
-        await eventually(lambda: bool(alice.saw(Connected)) and bool(bob.saw(Connected)), "both connected")
+        await until("both connected", lambda: bool(alice.saw(Connected)) and bool(bob.saw(Connected)))
 
         screen = alice.add_media(NumberedVideo(), TrackKind.VIDEO)
         assert bob.peer is not None
         bob.peer.receive(frozenset({screen}))
         await alice.offer_again()
 
-        await eventually(lambda: bob.frames_of(screen) > 20, "frames of the later track")
+        await until("frames of the later track", lambda: bob.frames_of(screen) > 20)
 
 
 async def test_a_section_goes_through_inactive_before_it_carries_another_track() -> None:
@@ -57,16 +58,16 @@ async def test_a_section_goes_through_inactive_before_it_carries_another_track()
         await alice.join()
         await carol.join()
         await bob.join(receive=frozenset({first}))
-        await eventually(lambda: bob.frames_of(first) > 5, "frames of the first")
+        await until("frames of the first", lambda: bob.frames_of(first) > 5)
         place, first_id = bob.mid_for(first), bob.subscriptions[first].id
         assert bob.peer is not None
 
         bob.peer.receive(frozenset())
-        await eventually(lambda: not bob.subscriptions and bob.descriptions[-1].type == "offer", "let go")
+        await until("let go", lambda: not bob.subscriptions and bob.descriptions[-1].type == "offer")
         bob.peer.receive(frozenset({second}))
-        await eventually(lambda: bob.frames_of(second) > 5, "frames of the second")
+        await until("frames of the second", lambda: bob.frames_of(second) > 5)
         before = bob.frames_of(second)
-        await eventually(lambda: bob.frames_of(second) > before + 20, "frames of the second go on")
+        await until("frames of the second go on", lambda: bob.frames_of(second) > before + 20)
 
         assert bob.mid_for(second) == place
         assert bob.subscriptions[second].id != first_id
@@ -78,13 +79,13 @@ async def test_unpublishing_ends_the_subscription_and_leaving_ends_all() -> None
         audio, video = alice.add_media(Tone(), TrackKind.AUDIO), alice.add_media(NumberedVideo(), TrackKind.VIDEO)
         await alice.join()
         await bob.join(receive=frozenset({audio, video}))
-        await eventually(lambda: bob.frames_of(audio) > 5 and bob.frames_of(video) > 5, "frames at bob")
+        await until("frames at bob", lambda: bob.frames_of(audio) > 5 and bob.frames_of(video) > 5)
         assert alice.peer is not None
 
         alice.peer.publish([track for track in alice.published if track.sid == audio])
-        await eventually(lambda: set(bob.subscriptions) == {audio}, "video unsubscribed")
+        await until("video unsubscribed", lambda: set(bob.subscriptions) == {audio})
         await alice.peer.close()
-        await eventually(lambda: not bob.subscriptions, "audio unsubscribed")
+        await until("audio unsubscribed", lambda: not bob.subscriptions)
 
 
 async def test_counters_tell_what_was_published_and_forwarded() -> None:
@@ -94,8 +95,8 @@ async def test_counters_tell_what_was_published_and_forwarded() -> None:
         await bob.join(receive=frozenset({video}))
         assert alice.peer is not None
         assert bob.peer is not None
-        await eventually(lambda: bob.frames_of(video) > 40, "frames at bob")
-        await eventually(lambda: bob.peer is not None and bob.peer.figures().rtt_s is not None, "a round trip time")
+        await until("frames at bob", lambda: bob.frames_of(video) > 40)
+        await until("a round trip time", lambda: bob.peer is not None and bob.peer.figures().rtt_s is not None)
 
         sent, got = alice.peer.figures(), bob.peer.figures()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -19,7 +20,13 @@ from appliance.devices.speakers.base import Speaker
 from appliance.devices.speakers.virtual import VirtualSpeaker
 from appliance.errors import DeviceError, DeviceMissing, LocalProtocolError
 from tests.support import conditions
-from tests.support.device_sound_faults import FaultyMicrophone, HangingMicrophone, NeverOpeningSpeaker
+from tests.support.device_sound_faults import (
+    FaultyMicrophone,
+    HangingMicrophone,
+    HangingSpeaker,
+    LateSpeaker,
+    NeverOpeningSpeaker,
+)
 
 SETTINGS = SoundSettings(volume_percent=100)
 
@@ -242,6 +249,41 @@ async def test_closing_does_not_wait_for_a_microphone_that_hangs() -> None:
     microphone.let_go.set()
     await until(microphone.closed.is_set, "closed when the driver lets go")
     await until(lambda: told.happenings[-1] == "light off", "light off")
+
+
+async def test_a_microphone_closed_beside_a_speaker_that_hangs_is_dark() -> None:
+    microphone, speaker = HangingMicrophone(), HangingSpeaker()
+    settings = SoundSettings(period_deadline_s=0.5)
+    async with opened(microphone, speaker, settings=settings) as (sound, _, told):
+        await until(lambda: sound.capturing, "capturing")
+        speaker.hang.set()
+        await until(speaker.stuck.is_set, "stuck in its driver")
+    await until(lambda: told.happenings[-1] == "light off", "light off")
+    assert microphone.closed.is_set()
+    assert not sound.capturing
+    speaker.let_go.set()
+    await until(speaker.closed.is_set, "closed when the driver lets go")
+
+
+async def test_opening_that_was_given_up_leaves_no_microphone_open_and_can_be_tried_again() -> None:
+    microphone, speaker = HangingMicrophone(), LateSpeaker()
+    sound, told, interval_s = Sound(microphone, speaker, SETTINGS), Told(), sys.getswitchinterval()
+    told.watch(sound)
+    opening = asyncio.create_task(sound.open(lambda packet: None, muted=False))
+    await until(lambda: microphone.openings == 1, "the microphone is open")
+
+    opening.cancel()
+    await asyncio.wait([opening])
+
+    await until(microphone.closed.is_set, "closed")
+    assert not sound.is_open
+    assert sys.getswitchinterval() == interval_s
+    assert told.happenings == []
+    speaker.may_open.set()
+    await until(speaker.closed.is_set, "what opens late is closed as well")
+    await sound.open(lambda packet: None, muted=False)
+    await until(lambda: sound.capturing, "capturing")
+    await sound.close()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

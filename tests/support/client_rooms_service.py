@@ -8,13 +8,13 @@ from pathlib import Path
 
 from aiohttp import web
 
-from appliance.clock import SystemClock
 from appliance.rooms.credentials import Credentials
 from appliance.rooms.room import Room, RoomSettings
 from appliance.rooms.service import RoomsService, ServiceSettings
 from appliance.rooms.sockets import SignalingSockets
 from appliance.rooms.store.store import Store
 from appliance.sfu.engine import EmbeddedEngine
+from appliance.system_clock import SystemClock
 from appliance.tokens import mint
 
 

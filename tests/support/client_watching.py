@@ -7,15 +7,14 @@ from typing import Any
 from appliance.client.participants import RemoteParticipant
 from appliance.client.remote_tracks import RemoteAudioTrack, RemoteVideoTrack
 from appliance.client.room import Room
+from tests.support import conditions
 from tests.support.client_sources import picture_number
 
 DEADLINE_S = 20.0
 
 
 async def until(condition: Callable[[], Any], timeout_s: float = DEADLINE_S) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110 - the conditions span several objects
-            await asyncio.sleep(0.02)
+    await conditions.until("what both clients show", condition, within_s=timeout_s)
 
 
 def other(room: Room) -> RemoteParticipant:

@@ -36,9 +36,10 @@ def real_picamera2_missing() -> str | None:
         return "the virtual-pi benches are not beside this clone"
     if os.geteuid() != 0:
         return "the Debian root of virtual-pi needs root"
-    cache = Path(os.environ.get("VPI_CACHE", Path.home() / ".cache" / "virtual-pi"))
-    if not (cache / "root").is_dir():
-        return "the Debian root of virtual-pi is not built (trixie-run true)"
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = Path(os.environ.get("VPI_CACHE") or caches / "virtual-pi")
+    if not (cache / "root.ok").exists():
+        return f"the Debian root of virtual-pi is not built: {BENCHES / 'trixie-root'} does it, in 2 to 5 minutes"
     return None
 
 

@@ -4,6 +4,7 @@ tests ──play──▶ sink mic_feed ▶ source mic ▶ ALSA room_kiosk_micro
 ALSA room_kiosk_speaker ▶ sink speaker ──record──▶ tests
 """
 
+import json
 import os
 import shutil
 import signal
@@ -117,6 +118,17 @@ class PulseServer:
             recorder.kill()
             recorder.wait()
             recorder.stdout.close()
+
+    def streams_of(self, process_id: int) -> list[str]:
+        """Return what a process has open at the server: `source-outputs` (it records), `sink-inputs` (it plays)."""
+        found: list[str] = []
+        for kind in ("source-outputs", "sink-inputs"):
+            listed = subprocess.run(
+                ["pactl", "--format=json", "list", kind], env=self.environment, capture_output=True, check=True
+            )
+            owners = [stream["properties"].get("application.process.id") for stream in json.loads(listed.stdout)]
+            found += [kind] * owners.count(str(process_id))
+        return found
 
 
 @contextmanager

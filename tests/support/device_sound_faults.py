@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from appliance.devices.samples import PERIOD_S, SILENT_PERIOD
+from appliance.devices.samples import PERIOD_S, PERIOD_SAMPLES, SILENT_PERIOD
 from appliance.errors import DeviceMissing
 
 
@@ -68,6 +68,54 @@ class NeverOpeningSpeaker:
 
     def set_volume(self, percent: int) -> None:
         """Nothing to set."""
+
+
+class HangingSpeaker:
+    """Takes sound until `hang` is set, then blocks, until `let_go`."""
+
+    name = "hanging speaker"
+
+    def __init__(self) -> None:
+        self.underruns = 0
+        self.hang = threading.Event()
+        self.stuck = threading.Event()
+        self.let_go = threading.Event()
+        self.closed = threading.Event()
+
+    def open(self) -> AbstractContextManager[None]:
+        return self._opened()
+
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
+        yield
+        self.closed.set()
+
+    def write(self, pcm: bytes) -> None:
+        if self.hang.is_set():
+            self.stuck.set()
+            self.let_go.wait()
+
+    def queued(self) -> int:
+        return PERIOD_SAMPLES
+
+    def set_volume(self, percent: int) -> None:
+        """Nothing to set."""
+
+
+class LateSpeaker(HangingSpeaker):
+    """Its driver takes its time to open: until `may_open`."""
+
+    name = "late speaker"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_open = threading.Event()
+
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
+        self.may_open.wait()
+        with super()._opened():
+            yield
 
 
 class FaultyMicrophone(HangingMicrophone):

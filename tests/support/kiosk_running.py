@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from random import Random
 
-from appliance.clock import SystemClock
 from appliance.kiosk.effects import CloseRoom, Effect, MoveButton, MuteMicrophone, OpenRoom
 from appliance.kiosk.inputs import Booted, Capturing, RoomClosed, RoomConnected
 from appliance.kiosk.rules import Rules
 from appliance.kiosk.runner import Kiosk
 from appliance.kiosk.state import Device, KioskState, Phase
+from appliance.system_clock import SystemClock
 from tests.support.conditions import until
 from tests.support.kiosk_story import ANNA
 
@@ -52,7 +52,8 @@ async def running_kiosk(
     device = device or Device(id="hall-2", name="Hall 2", default_room="lobby", front_panel="virtual")
     state = replace(KioskState(), device=device, rules=rules or Rules(default_room="lobby"))
     kiosk = Kiosk(state, SystemClock(), Random(1))
-    kiosk.performer = stage = ObedientStage(kiosk)
+    stage = ObedientStage(kiosk)
+    kiosk.perform_with(stage)
     running = asyncio.create_task(kiosk.run())
     kiosk.submit(Booted(display="on"))
     await until("idle", lambda: kiosk.state.phase is Phase.IDLE)

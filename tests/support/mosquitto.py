@@ -3,7 +3,7 @@
 import socket
 from pathlib import Path
 
-from tests.support.processes import Program, wait_for
+from tests.support.processes import Program, free_port, wait_for
 from tests.support.programs_found import program
 
 
@@ -11,9 +11,7 @@ class Mosquitto:
     """Use as a context manager. It keeps its port over `kill` and `start`."""
 
     def __init__(self, folder: Path, *, open_to_all: bool = True, more: str = "") -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         folder.mkdir(parents=True, exist_ok=True)
         self._configuration = folder / "mosquitto.conf"
         access = f"allow_anonymous {str(open_to_all).lower()}\n"

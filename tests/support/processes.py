@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -30,6 +31,14 @@ def wait_for(what: str, look: Callable[[], T], *, within_s: float = 20.0, every_
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}: not within {within_s:g} s; last seen: {answer!r}")
         time.sleep(every_s)
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """Return a port of loopback that nobody listens on, for programs that keep theirs over a restart."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 class Program:

@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from appliance.clock import Clock, SystemClock
+from appliance.clock import Clock
 from appliance.media_engine import Description, DescriptionType, PeerConnectionState, TrackKind
 from appliance.rooms.conversation import Changed, Failed, Joined, JoinRequest, ParticipantState, ToClient
 from appliance.rooms.credentials import Credentials, load_or_make
@@ -18,6 +18,7 @@ from appliance.rooms.server import Door, HttpServer, build_app, open_door
 from appliance.rooms.service import Attachment, RoomsService, ServiceSettings
 from appliance.rooms.sockets import SignalingSockets
 from appliance.rooms.store.store import Store
+from appliance.system_clock import SystemClock
 from appliance.tokens import mint
 from tests.support.fake_media_engine import FakeMediaEngine
 

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 from playwright.async_api import Browser, Page, async_playwright
@@ -23,15 +22,9 @@ from appliance.media_engine import (
 from appliance.sfu.engine import EmbeddedEngine
 from appliance.sfu.peer import Peer
 from appliance.sids import RoomSid, TrackSid, new_participant_sid, new_track_sid
+from tests.support.browser import FLAGS
+from tests.support.programs_found import program
 
-CHROMIUM = which("chromium") or which("chromium-browser") or ""
-FLAGS = (
-    "--no-sandbox",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-    "--allow-loopback-in-peer-connection",
-)
 _PAGE = Path(__file__).with_name("sfu_page.html")
 _ADDRESS = "http://localhost/"  # never asked for: the page is put in its place, and counts as secure
 
@@ -160,7 +153,7 @@ class BrowserClient:
 async def chromium() -> AsyncIterator[Browser]:
     """Start Chromium without a window, with a camera and a microphone of its own making."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        browser = await playwright.chromium.launch(executable_path=program("chromium"), args=list(FLAGS))
         try:
             yield browser
         finally:

@@ -12,7 +12,7 @@ import aioice.ice
 import av
 import numpy as np
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from aiortc.mediastreams import AudioStreamTrack, MediaStreamTrack, VideoStreamTrack
+from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, MediaStreamTrack, VideoStreamTrack
 
 from appliance.media_engine import (
     Description,
@@ -28,17 +28,6 @@ from appliance.media_engine import (
 from appliance.sfu.engine import EmbeddedEngine
 from appliance.sfu.peer import Peer
 from appliance.sids import RoomSid, TrackSid, new_participant_sid, new_room_sid, new_track_sid
-
-DEADLINE_S = 20.0
-
-
-async def eventually(condition: Callable[[], bool], what: str, deadline_s: float = DEADLINE_S) -> None:
-    """Wait until the condition holds; fail with `what` when it does not in time."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + deadline_s
-    while not condition():
-        assert loop.time() < end, f"not within {deadline_s} s: {what}"
-        await asyncio.sleep(0.02)
 
 
 class NumberedVideo(VideoStreamTrack):
@@ -206,7 +195,7 @@ class SfuClient:
         self._tasks.append(asyncio.create_task(self._count(track)))
 
     async def _count(self, track: MediaStreamTrack) -> None:
-        with suppress(Exception):  # MediaStreamError ends every track
+        with suppress(MediaStreamError):  # so every track ends
             while True:
                 frame = await track.recv()
                 self.received[track.kind] = self.received.get(track.kind, 0) + 1

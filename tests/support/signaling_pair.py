@@ -14,6 +14,7 @@ from appliance.signaling.server import ServerEvent, ServerSession
 from appliance.signaling.states import (
     LocalTrackState,
     OwnParticipantState,
+    ParticipantState,
     PublicationState,
     PublishedState,
     PublishedTrackState,
@@ -29,6 +30,7 @@ SESSION_TIMEOUT_S = 30.0
 MICROPHONE = LocalTrackState(id="aud-a", kind=TrackKind.AUDIO, name="mic")
 CAMERA = LocalTrackState(id="vid-a", kind=TrackKind.VIDEO, name="cam")
 OWN = OwnParticipantState(sid="PA_A", identity="alice")
+BOB = RemoteParticipantState(sid="PA_B", identity="bob", state=ParticipantState.CONNECTED, revision=3)
 
 
 def offer(revision: int = 1, pc: str = "pc-a") -> PeerConnectionState:
@@ -191,6 +193,10 @@ class SignalingPair:
         """Return the newest event of this kind that the admitting end reported."""
         return _newest(self.server_events, kind)
 
+    def client_count(self, kind: type[ClientEvent]) -> int:
+        """Return how many events of this kind the client reported."""
+        return sum(isinstance(event, kind) for event in self.client_events)
+
     def sockets_wanted(self) -> list[float]:
         """Return the delays of all SocketWanted so far."""
         return [event.delay_s for event in self.client_events if isinstance(event, SocketWanted)]
@@ -212,3 +218,15 @@ def _newest(events: list[Any], kind: type[E]) -> E:
     found = [event for event in events if isinstance(event, kind)]
     assert found, f"no {kind.__name__} among {events}"
     return found[-1]
+
+
+def admitted() -> SignalingPair:
+    """Return a pair whose client is in a room with Bob."""
+    pair = SignalingPair()
+    pair.admit(BOB)
+    return pair
+
+
+def server_of(pair: SignalingPair) -> ServerSession:
+    assert pair.server
+    return pair.server

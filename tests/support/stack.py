@@ -12,17 +12,11 @@ from twilio.jwt.access_token import AccessToken
 from twilio.jwt.access_token.grants import VideoGrant
 
 from tests.support.control_client import ControlClient
-from tests.support.processes import Program, appliance, wait_for
-from tests.support.programs_found import program
+from tests.support.mosquitto import Mosquitto
+from tests.support.processes import Program, appliance, free_port
 
 KIOSK = "hall-2"
 ROOM = "lobby"
-
-
-def free_tcp_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Stack:
@@ -31,11 +25,10 @@ class Stack:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.programs: list[Program] = []
-        self._broker: Program | None = None
+        self._broker: Mosquitto | None = None
         self._rooms: Program | None = None
         self._kiosk: Program | None = None
         self._panel: Program | None = None
-        self.broker_port = 0
 
     def _add(self, name: str, arguments: list[str], environment: Mapping[str, str] | None = None) -> Program:
         found = Program(name, arguments, self.folder, environment=environment)
@@ -45,30 +38,15 @@ class Stack:
 
     # --- broker ------------------------------------------------------------------------------------------------------
 
-    def start_broker(self) -> Program:
-        self.broker_port = free_tcp_port()
-        configuration = self.folder / "mosquitto.conf"
-        configuration.write_text(
-            f"listener {self.broker_port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_dest stderr\n"
-        )
-        self._broker = Program("broker", [program("mosquitto"), "-c", str(configuration)], self.folder)
-        self.programs.append(self._broker)
-        self.restart_broker()
-        return self._broker
-
-    def restart_broker(self) -> None:
-        assert self._broker is not None
-        self._broker.start(wait=False)
-        wait_for("the broker listens", lambda: _listens(self.broker_port))
+    def start_broker(self) -> None:
+        self._broker = Mosquitto(self.folder / "broker")
+        self.programs.append(self._broker.process)
+        self._broker.start()
 
     @property
-    def broker(self) -> Program:
+    def broker(self) -> Mosquitto:
         assert self._broker is not None
         return self._broker
-
-    @property
-    def broker_url(self) -> str:
-        return f"mqtt://127.0.0.1:{self.broker_port}"
 
     # --- rooms service -----------------------------------------------------------------------------------------------
 
@@ -76,14 +54,14 @@ class Stack:
         """Start the service on ports of its own choice; `configuration` is more of rooms.toml."""
         path = self.folder / "rooms.toml"
         path.write_text(configuration)
-        http, https, media = free_tcp_port(), free_tcp_port(), _free_udp_port()
+        http, https, media = free_port(), free_port(), free_port(socket.SOCK_DGRAM)
         arguments = [
             "--config", str(path), "--state-dir", str(self.folder / "rooms"),
             "--http", f"127.0.0.1:{http}", "--https", f"127.0.0.1:{https}",
             "--media-port", str(media), "--advertise", "127.0.0.1",
         ]  # fmt: skip
         if self._broker is not None:
-            arguments += ["--mqtt-url", self.broker_url]
+            arguments += ["--mqtt-url", self.broker.url]
         self._rooms = self._add("rooms", appliance("rooms", *arguments))
         return self._rooms.start()
 
@@ -124,7 +102,7 @@ class Stack:
 
     def kiosk_configuration(self, more: str) -> str:
         mqtt = (
-            f'enabled = true\nurl = "{self.broker_url}"\nallow_insecure = true' if self._broker else "enabled = false"
+            f'enabled = true\nurl = "{self.broker.url}"\nallow_insecure = true' if self._broker else "enabled = false"
         )
         return f"""
 [device]
@@ -187,18 +165,6 @@ def fetch(url: str) -> bytes:
 
 def fetch_json(url: str) -> Any:
     return json.loads(fetch(url))
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _free_udp_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

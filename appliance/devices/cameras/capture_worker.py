@@ -1,4 +1,4 @@
-"""The capture worker: picamera2 in a process of its own, so that a camera call that hangs can be killed (design.md 3).
+"""The capture worker: picamera2 in a process of its own, so that a camera call that hangs can be killed.
 
 One file, run by the operating system's Python (3.11 to 3.13) with its picamera2 and libcamera; nothing of ours is
 imported. File descriptor 0 is one end of a Unix stream socket pair; both ways go frames of

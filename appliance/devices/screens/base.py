@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 if TYPE_CHECKING:
     import av
 
+ScreenState = Literal["shown", "no_display", "stuck", "given_up", "closed"]
 Tone = Literal["paper", "soft", "faint", "live", "muted", "attention", "error"]
 SELF_SLOT = "self"  # the slot of our own camera; every other slot is named by a track SID
 
@@ -315,7 +316,7 @@ class Screen(Protocol):
 class ScreenHealth:
     """How the screen fares (kiosk.md 7)."""
 
-    state: Literal["shown", "no_display", "stuck", "given_up", "closed"]
+    state: ScreenState
     driver: str
     size: tuple[int, int]  # pixels; (0, 0) while there is no display
     presented: int  # frames since open

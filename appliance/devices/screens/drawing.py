@@ -20,7 +20,7 @@ from PIL import Image
 
 from appliance.errors import DeviceError, DeviceLost, DeviceMissing
 
-from .base import KeyAction, Scene, ScreenHealth, Wall
+from .base import KeyAction, Scene, ScreenHealth, ScreenState, Wall
 from .look import wall_of
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class DrawThread:
         self._settled = threading.Event()
         self._wall, self._size, self._driver_name = Wall(), (0, 0), driver or "auto"
         self._beat, self._presented, self._restarts = 0.0, 0, 0
-        self._state: str = "closed"
+        self._state: ScreenState = "closed"
         self._missing: DeviceMissing | None = None
         self.on_key: Callable[[KeyAction], None] = lambda _action: None
 
@@ -126,7 +126,7 @@ class DrawThread:
         state = self._state
         if state in ("shown", "no_display") and time.monotonic() - self._beat > STUCK_AFTER_S:
             state = "stuck"
-        return ScreenHealth(state, self._driver_name, self._size, self._presented, self._restarts)  # type: ignore[arg-type]
+        return ScreenHealth(state, self._driver_name, self._size, self._presented, self._restarts)
 
     async def picture(self) -> bytes:
         wanted: Future[Image.Image] = Future()

@@ -3,7 +3,7 @@
 A scene becomes groups once; then frames only move, scale and fade what is there (look/README.md 5).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from .base import Rect
@@ -114,10 +114,3 @@ class Group:
     key: str
     place: Rect
     items: tuple[Item, ...]
-
-
-def faded(item: Still, alpha: float) -> Still:
-    """Return the item with its own alpha multiplied, where it has one."""
-    if isinstance(item, Icon | Plate):
-        return item
-    return replace(item, alpha=item.alpha * alpha)

@@ -125,7 +125,6 @@ class GroupMotion:
         self._before: list[Group] = []
         self._kind = ""
         self._faded_at = -math.inf
-        self._ends = 0.0
         self._end_time = -math.inf
 
     def show(self, kind: str, groups: Sequence[Group], now: float) -> None:

@@ -35,7 +35,6 @@ class Stack:
         self._prepared: dict[int, _Prepared] = {}
         self._shift = (0, 0)
         self._dark = True
-        self._video_used: set[str] = set()
 
     def show(self, scene: Scene, now: float) -> None:
         """Take over a scene; its texts are drawn here, once."""
@@ -44,7 +43,8 @@ class Stack:
         self._line.show(scene.line, now)
         self._dark = type(scene).__name__ == "StandbyScene"
         step = round(SHIFT * self.scale.u)
-        self._shift = tuple(step * n for n in SQUARE[scene.shift % 4])  # type: ignore[assignment]
+        right, down = SQUARE[scene.shift % 4]
+        self._shift = (step * right, step * down)
         kept = {id(stand.group): stand.group for stand in self._groups.stands(now)}
         self._prepared = {key: self._prepared.get(key) or self._prepare(group) for key, group in kept.items()}
 

@@ -13,6 +13,17 @@ window.app = app;
 window.addEventListener('error', (event) => app.errors.push(String(event.message)));
 window.addEventListener('unhandledrejection', (event) => app.errors.push(String(event.reason)));
 
+// The SDK's report does not tell all that the browser counts, so its connections are kept within reach.
+const connections = new Set();
+const { RTCPeerConnection } = window;
+window.RTCPeerConnection = function (...settings) {
+  const connection = new RTCPeerConnection(...settings);
+  connections.add(connection);
+  return connection;
+};
+Object.setPrototypeOf(window.RTCPeerConnection, RTCPeerConnection);
+window.RTCPeerConnection.prototype = RTCPeerConnection.prototype;
+
 const context = new AudioContext();
 const note = (name, detail) => app.events.push([name, detail]);
 
@@ -119,6 +130,23 @@ app.figures = async () => {
     video: report.remoteVideoTrackStats.map(({ trackSid, bytesReceived, packetsLost, frameRate, dimensions }) => ({ trackSid, bytesReceived, packetsLost, frameRate, dimensions })),
     audio: report.remoteAudioTrackStats.map(({ trackSid, bytesReceived, packetsLost }) => ({ trackSid, bytesReceived, packetsLost })),
   };
+};
+
+// What the browser itself counts for the video of one participant; null before the first packet.
+app.received = async (identity) => {
+  const [track] = element(identity, 'video')?.srcObject.getVideoTracks() ?? [];
+  for (const connection of connections) {
+    const receiver = connection.getReceivers().find((candidate) => candidate.track.id === track?.id);
+    if (!receiver) continue;
+    const report = await receiver.getStats();
+    for (const entry of report.values()) {
+      if (entry.type !== 'inbound-rtp' || !entry.codecId) continue;
+      const { framesDecoded, keyFramesDecoded, framesPerSecond, pliCount, packetsLost, frameWidth, frameHeight, freezeCount } = entry;
+      const codec = report.get(entry.codecId).mimeType;
+      return { codec, framesDecoded, keyFramesDecoded, framesPerSecond, pliCount, packetsLost, frameWidth, frameHeight, freezeCount };
+    }
+  }
+  return null;
 };
 
 app.decoded = (identity) => element(identity, 'video')?.getVideoPlaybackQuality().totalVideoFrames ?? 0;

@@ -55,6 +55,8 @@ class WireOnPaper:
     def set_tracks(self, tracks: tuple[LocalTrackState, ...]) -> None:
         self.tracks.append(tracks)
 
+    def renew_token(self, token: str) -> None: ...
+
     def leave(self) -> None:
         self.has_left = True
 

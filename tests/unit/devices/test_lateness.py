@@ -38,3 +38,33 @@ def test_after_a_gap_the_grid_starts_again() -> None:
     lateness.woke(5.0)
     lateness.ready(5.001)
     assert lateness.worst_s == pytest.approx(0.001)
+
+
+def test_a_card_that_stood_still_is_not_late_for_ever_after() -> None:
+    lateness = Lateness()
+    for turn in range(1000):
+        stood_still = 0.7 if turn >= 100 else 0.0
+        lateness.woke(turn * 0.02 + stood_still)
+        lateness.ready(turn * 0.02 + stood_still + 0.001)
+    assert lateness.worst_s == pytest.approx(0.001)
+    assert lateness.percentile_ms(0.99) == pytest.approx(1.0)
+    assert lateness.percentile_ms(0.0) == pytest.approx(1.0)
+
+
+def test_a_delay_of_ours_counts_and_so_do_the_periods_that_waited() -> None:
+    lateness = Lateness()
+    for turn in range(1000):
+        woken = max(turn * 0.02, 100 * 0.02 + 0.06 if turn >= 100 else 0.0)
+        lateness.woke(woken)
+        lateness.ready(woken)
+    assert lateness.worst_s == pytest.approx(0.06)
+    assert lateness.percentile_ms(0.998) == pytest.approx(40.0)
+    assert lateness.percentile_ms(0.996) == pytest.approx(0.0, abs=0.001)
+
+
+def test_the_worst_counts_at_once() -> None:
+    lateness = Lateness()
+    assert lateness.worst_s == 0.0
+    lateness.woke(0.0)
+    lateness.ready(0.004)
+    assert lateness.worst_s == pytest.approx(0.004)

@@ -8,7 +8,7 @@ from PIL import Image
 from appliance.devices.screens import icons, shapes
 from appliance.devices.screens.look import RGB
 
-INK, PAPER = RGB["ink"], RGB["paper"]
+PAPER = RGB["paper"]
 LINK = "https://rooms.example/join/harbour#eyJhbGciOiJIUzI1NiJ9.eyJyb29tIjoiaGFyYm91ciJ9.c2lnbmF0dXJl"
 
 

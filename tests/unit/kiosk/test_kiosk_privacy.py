@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from appliance.kiosk.effects import MuteMicrophone, OpenRoom, PlayCue, SwitchCamera, Timer
+from appliance.kiosk.effects import MuteMicrophone, OpenRoom, PlayCue, Remember, SwitchCamera, Timer
 from appliance.kiosk.inputs import (
     Actor,
     Capturing,
@@ -106,6 +106,25 @@ def test_talk_while_held_is_a_state_of_its_own_until_released() -> None:
     assert story.state.talk_held
     story.ask(SetMicrophone(muted=True))
     assert not story.state.talk_held
+
+
+def test_what_is_remembered_while_talking_held_is_muted() -> None:
+    story = Story.in_room()
+    story.ask(SetMicrophone(muted=True))
+    story.effects.clear()
+    story.ask(SetMicrophone(muted=False, held=True))
+    assert of_kind(story.effects, Remember) == []
+
+
+def test_an_error_while_talking_held_is_retried_muted() -> None:
+    story = Story.in_room()
+    story.ask(SetMicrophone(muted=True))
+    story.ask(SetMicrophone(muted=False, held=True))
+    story.lost(53001)
+    story.failed(53200)
+    assert story.state.phase is Phase.ERROR
+    story.ask(Join())
+    assert story.opened().muted
 
 
 def test_every_command_is_in_the_audit_with_its_outcome() -> None:

@@ -26,7 +26,7 @@ def subscribe(participant: Participant, producer: Producer) -> Consumer:
     section = next(s for s in participant.connection.sections if s.kind == producer.track.kind.value)
     consumer = Consumer(producer, "s1")
     section.consumer = consumer
-    consumer.slot = participant.connection.slot_of(section)
+    consumer.slot = participant.connection.new_slot(section)
     consumer.go_live()
     return consumer
 
@@ -168,7 +168,9 @@ def test_another_source_continues_the_numbers_and_the_old_one_can_still_be_resen
 
     consumer.close()
     assert slot.source is None
-    subscribe(bob, second)
+    successor = Consumer(second, "s2")
+    successor.slot = slot
+    successor.go_live()
     carol.send(write_rtp(VP8, 39998, 77, VIDEO, DELTA))
     carol.send(write_rtp(VP8, 40000, 77, VIDEO, KEYFRAME))
     carol.send(write_rtp(VP8, 39999, 77, VIDEO, DELTA))  # from before the switch: it has no number here

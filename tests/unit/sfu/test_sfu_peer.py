@@ -199,7 +199,8 @@ async def test_a_section_is_inactive_for_one_exchange_before_it_gets_another_tra
 
     back = await bob.negotiated()
     assert "a=sendonly" in sections(back)[1]
-    assert f"a=ssrc:{ssrc} " in sections(back)[1]
+    # Chromium shows nothing of a stream that comes back under the SSRC it had before.
+    assert f"a=ssrc:{ssrc} " not in sections(back)[1]
     assert len(sections(back)) == 4
 
 

@@ -107,7 +107,6 @@ function key(button, which, state) {
 function show(element, track) {
   if (element.shown === track) return;
   element.shown?.detach(element);
-  element.srcObject = null;
   element.shown = track;
   track?.attach(element);
 }

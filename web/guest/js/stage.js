@@ -66,7 +66,6 @@ export class Stage {
   #look(entry, track) {
     if (entry.track === track) return;
     entry.track?.detach(entry.video);
-    entry.video.srcObject = null; // the SDK would put the next track into the stream that has ended, where it stays still
     entry.track = track;
     track?.attach(entry.video);
   }

@@ -25,7 +25,7 @@ export function paintLine(line) {
 }
 
 function pill({ icon: name, word_key: key, tone, word }, place) {
-  return build("span", { class: `pill ${place} ${tone}` }, icon(name), build("span", {}, known(key) ? t(key) : word));
+  return build("span", { class: `pill ${place} ${tone}` }, icon(name), build("span", {}, known(key) ? t(key) : (word ?? "")));
 }
 
 /** Say the Line as a sentence, from the state it was made of. */

@@ -96,7 +96,7 @@ function subtitle(now) {
   const since = state.since ? new Date(state.since) : now;
   switch (state.state) {
     case "idle":
-      return t("idle.privacy");
+      return state.default_room ? t("idle.privacy") : `${t("idle.privacy")}. ${t("idle.no_room")}.`;
     case "joining":
       return t("join.hint");
     case "in_room": {

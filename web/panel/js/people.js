@@ -49,7 +49,7 @@ function ourselves(state) {
     build("div", { class: "grow" }, build("p", { class: "b" }, us.name), build("p", {}, since)),
     microphone(us),
     camera(us),
-    signal(state.quality?.score),
+    ...signal(state.quality?.score),
   );
 }
 

@@ -21,7 +21,10 @@ export function drawWall(wall, state, { silent, now }) {
 const unsure = (line) => ({ ...line, right: { kind: "dashes", part: 0 } });
 
 function scene(state, now) {
-  if (IN_CALL.has(state.state)) return [...tiles(state), ownTile(state, false)];
+  if (IN_CALL.has(state.state)) {
+    const alone = state.people.length ? [] : [name(state), sub(t("people.alone"))];
+    return [...alone, ...tiles(state), ownTile(state, false)];
+  }
   if (OWN_PICTURE.has(state.state)) return [name(state), sub(t(`state.${state.state}`, { room: state.room?.name ?? "" })), ownTile(state, true)];
   if (state.state === "idle") return [name(state), build("div", { class: "clock" }, clock(now)), beside(state, now)];
   return [name(state), sub(t(`state.${state.state}`, {}, state.state))];
@@ -81,17 +84,18 @@ function foot(state, now) {
   if (state.mic_live && state.mic === "live") left.append(icon("mic"));
   if (state.state !== "idle") {
     left.append(state.name);
-    if (state.room && IN_CALL.has(state.state)) right.append(icon("people"), String(state.people.length + 1), signal(state.quality?.score));
+    if (state.room && IN_CALL.has(state.state)) right.append(icon("people"), String(state.people.length + 1), ...signal(state.quality?.score));
     right.append(clock(now));
   }
   return build("div", { class: "foot" }, left, right);
 }
 
-/** The bars of the link: four, missing ones faint. */
-export function signal(score, label) {
-  const bars = icon("signal", label);
-  for (const bar of [1, 2, 3, 4]) if (score != null && bar > Math.max(1, score)) bars.style.setProperty(`--b${bar}`, ".28");
-  return bars;
+/** The bars of the link: four, missing ones faint; none at all where nothing is known. */
+export function signal(score) {
+  if (score == null) return [];
+  const bars = icon("signal");
+  for (const bar of [1, 2, 3, 4]) if (bar > Math.max(1, score)) bars.style.setProperty(`--b${bar}`, ".28");
+  return [bars];
 }
 
 function sentence(state) {

@@ -26,6 +26,7 @@ const EN = {
 
   "idle.privacy": "Camera and microphone are off",
   "idle.phone": "Join from a phone",
+  "idle.no_room": "No room is set that it could join",
   "join.default": "Join {room}",
   "join.cancel": "Cancel",
   "join.hint": "Press Cancel to stay out",
@@ -177,6 +178,7 @@ const DE = {
 
   "idle.privacy": "Kamera und Mikrofon sind aus",
   "idle.phone": "Mit dem Telefon teilnehmen",
+  "idle.no_room": "Kein Raum ist eingestellt, den er betreten könnte",
   "join.default": "{room} betreten",
   "join.cancel": "Abbrechen",
   "join.hint": "Abbrechen drücken: draußen bleiben",
@@ -326,12 +328,15 @@ export function plural(key, n, values = {}) {
 
 export const known = (key) => key in EN;
 
+/** The reader's own kind of the language, `en-GB`: it decides how dates are written. */
+const region = () => navigator.languages.find((tag) => tag.toLowerCase().split("-")[0] === language) ?? language;
+
 export function clock(date) {
-  return new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(date);
+  return new Intl.DateTimeFormat(region(), { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(date);
 }
 
 export function day(date) {
-  return new Intl.DateTimeFormat(language, { weekday: "long", day: "numeric", month: "long" }).format(date);
+  return new Intl.DateTimeFormat(region(), { weekday: "long", day: "numeric", month: "long" }).format(date);
 }
 
 /** 84 → "1:24" */

@@ -52,13 +52,13 @@ class Geometry:
     faces: dict[Role, Face]
 
 
-def _faces(table: dict[str, list[Any]]) -> dict[Role, Face]:
+def _faces(table: dict[Role, list[Any]]) -> dict[Role, Face]:
     faces: dict[Role, Face] = {}
     for role, (size, font, tracking) in table.items():
         family, style = font.rsplit(" ", 1)
         # Other scripts have no Medium: plain in running text, bold in names, which lie on pictures.
         beside: Literal["Regular", "Bold"] = "Regular" if role == "body" else "Bold"
-        faces[role] = Face(size, family, style.replace("SemiBold", "Semi Bold"), tracking, beside)  # type: ignore[index]
+        faces[role] = Face(size, family, style.replace("SemiBold", "Semi Bold"), tracking, beside)
     return faces
 
 
@@ -80,7 +80,6 @@ SHIFT = float(_TOKENS["wall"]["shift"])
 QR_WALL, QR_TOUCH = float(_TOKENS["wall"]["qr"]), float(_TOKENS["touch"]["qr"])
 TOUCH_KEYS: dict[str, Any] = _TOKENS["touch"]["keys"]
 SELF_JOINING = Rect(*_TOKENS["wall"]["self"]["joining"])
-SELF_TOUCH = Rect(*_TOKENS["touch"]["self"])
 
 QUICK_S, MEET_S, CALM_S = (_TOKENS["motion_ms"][name] / 1000 for name in ("quick", "meet", "calm"))
 DASH_S = 0.8  # dashes travel one pattern, 8 u, in this time

@@ -1,0 +1,346 @@
+"""The stage: devices open and close with the room, in turn, whatever comes in between."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from appliance.client.local_tracks import LocalTrack
+from appliance.errors import (
+    DeviceMissing,
+    ParticipantDuplicateIdentityError,
+    RoomCompletedError,
+    RoomMaxParticipantsExceededError,
+    TrackServerTrackCapacityReachedError,
+)
+from appliance.kiosk.access import Access
+from appliance.kiosk.capture import LiveLamp
+from appliance.kiosk.effects import CloseRoom, MuteMicrophone, OpenRoom, SwitchCamera
+from appliance.kiosk.inputs import (
+    Capturing,
+    DeviceFound,
+    DeviceGone,
+    Input,
+    IssueSeen,
+    JoinFailed,
+    PeopleChanged,
+    RoomClosed,
+    RoomConnected,
+    RoomEventSeen,
+    RoomInterrupted,
+    RoomLost,
+    RoomResumed,
+)
+from appliance.kiosk.resume import Memory
+from appliance.kiosk.settings import RoomsServiceSettings
+from appliance.kiosk.stage import Devices, Stage
+from appliance.media_engine import TrackKind
+from appliance.system_clock import SystemClock
+from tests.support.conditions import until
+from tests.support.kiosk_fakes import FakeCamera, FakeLamps, FakeRoom, FakeScreen, FakeSound
+from tests.support.kiosk_story import of_kind
+
+TOKEN = "header.claims.signature"
+
+
+class Theatre:
+    """A stage with everything on it made of memory."""
+
+    def __init__(self) -> None:
+        self.sound, self.camera, self.screen, self.lamps = FakeSound(), FakeCamera(), FakeScreen(), FakeLamps()
+        self.room = FakeRoom()
+        self.told: list[Input] = []
+        self.tracks: Sequence[LocalTrack] = ()
+        self.refuse: Exception | None = None
+        self.slow: asyncio.Event | None = None
+        self.connects = 0
+
+    async def connect(self, token: str, room: str, tracks: Sequence[LocalTrack]) -> Any:
+        self.connects += 1
+        self.tracks = tracks
+        if self.slow is not None:
+            await self.slow.wait()
+        if self.refuse is not None:
+            raise self.refuse
+        if tracks:
+            asyncio.get_running_loop().call_soon(cast(Any, tracks[0]).emit, "started", tracks[0])
+        return self.room
+
+    @asynccontextmanager
+    async def stage(self) -> AsyncIterator[Stage]:
+        devices = Devices(
+            sound=cast(Any, self.sound),
+            has_microphone=True,
+            camera=self.camera,
+            screen=cast(Any, self.screen),
+            lamp=LiveLamp(self.lamps),
+        )
+        settings = RoomsServiceSettings(url="https://rooms.example", auth="command")
+        clock = SystemClock()
+        stage = Stage(
+            devices,
+            connect=self.connect,
+            access=Access(settings, "hall-2", clock.now),
+            memory=Memory(Path("/nonexistent/resume.json"), enabled=False),
+            clock=clock,
+            tell=self.told.append,
+        )
+        async with stage:
+            yield stage
+
+    async def heard(self, kind: type[Any], count: int = 1) -> Any:
+        await until(f"{count} {kind.__name__}", lambda: len(of_kind(self.told, kind)) >= count)
+        return of_kind(self.told, kind)[-1]
+
+
+def order(attempt: int = 1, **changes: Any) -> OpenRoom:
+    return OpenRoom(
+        **{"attempt": attempt, "room_name": "lobby", "muted": False, "camera_on": True, "token": TOKEN} | changes
+    )
+
+
+async def test_a_room_opens_microphone_and_camera_and_leaving_closes_them() -> None:
+    theatre = Theatre()
+    async with theatre.stage() as stage:
+        stage.perform(order())
+        connected = await theatre.heard(RoomConnected)
+        theatre.camera.show()
+        await until("seen", lambda: theatre.screen.slots.get("self"))
+        assert (connected.attempt, connected.sid, connected.participant_sid) == (1, "RM1", "PA0")
+        assert (theatre.sound.is_open, theatre.camera.is_open) == (True, True)
+        assert theatre.lamps.lit["live"]
+        stage.perform(CloseRoom(1))
+        assert await theatre.heard(RoomClosed) == RoomClosed(attempt=1)
+        assert (theatre.sound.is_open, theatre.camera.is_open) == (False, False)
+        assert not theatre.lamps.lit["live"]
+        assert theatre.room.disconnects == 1
+        assert "self" not in theatre.screen.slots
+
+
+async def test_the_live_lamp_is_lit_from_the_first_open_device_to_the_last() -> None:
+    theatre = Theatre()
+    async with theatre.stage() as stage:
+        stage.perform(order())
+        await theatre.heard(RoomConnected)
+        stage.perform(SwitchCamera(False))
+        await until("dark", lambda: not theatre.camera.is_open)
+        assert theatre.lamps.lit["live"]
+        stage.perform(CloseRoom(1))
+        await theatre.heard(RoomClosed)
+    assert [lit for lamp, lit in theatre.lamps.history if lamp == "live"] == [True, False]
+    assert of_kind(theatre.told, Capturing)[-1].live is False
+
+
+async def test_muted_and_dark_means_that_the_room_finds_the_tracks_off_and_no_camera_opens() -> None:
+    theatre = Theatre()
+    async with theatre.stage() as stage:
+        stage.perform(order(muted=True, camera_on=False))
+        await theatre.heard(RoomConnected)
+        assert theatre.sound.muted
+        assert theatre.camera.opened == 0
+        assert [cast(Any, track).is_enabled for track in theatre.tracks] == [False, False]
+
+
+async def test_muting_closes_the_gate_and_switches_the_track_off() -> None:
+    theatre = Theatre()
+    async with theatre.stage() as stage:
+        stage.perform(order())
+        await theatre.heard(RoomConnected)
+        for muted in (True, False, True):
+            stage.perform(MuteMicrophone(muted))
+            assert theatre.sound.muted is muted
+            assert cast(Any, theatre.tracks[0]).is_enabled is not muted
+
+
+async def test_a_refusal_carries_its_number_and_closes_the_devices() -> None:
+    theatre = Theatre()
+    theatre.refuse = RoomMaxParticipantsExceededError()
+    async with theatre.stage() as stage:
+        stage.perform(order())
+        failed = await theatre.heard(JoinFailed)
+        assert (failed.attempt, failed.code) == (1, 53105)
+        assert (theatre.sound.is_open, theatre.camera.is_open) == (False, False)
+
+
+async def test_while_reconnecting_the_devices_stay_open_through_refusals() -> None:
+    theatre = Theatre()
+    async with theatre.stage() as stage:
+        stage.perform(order())
+        await theatre.heard(RoomConnected)
+        theatre.refuse = OSError("network is unreachable")
+        stage.perform(order(2, keep_devices=True))
+        failed = await theatre.heard(JoinFailed)
+        assert failed.code == 0
+        assert (theatre.sound.is_open, theatre.camera.is_open) == (True, True)
+        assert theatre.camera.opened == 1
+
+
+async def test_without_a_token_and_without_a_key_joining_fails_with_words() -> None:
+    theatre = Theatre()
+    async with theatre.stage() as stage:
+        stage.perform(order(token=None))
+        assert "a join needs a token" in (await theatre.heard(JoinFailed)).message
+
+
+async def test_cancelling_while_connecting_closes_everything_and_says_so() -> None:
+    theatre = Theatre()
+    theatre.slow = asyncio.Event()
+    async with theatre.stage() as stage:
+        stage.perform(order())
+        await until("connecting", lambda: theatre.connects)
+        stage.perform(CloseRoom(1))
+        await theatre.heard(RoomClosed)
+        assert (theatre.sound.is_open, theatre.camera.is_open) == (False, False)
+        assert of_kind(theatre.told, RoomConnected) == []
+        assert of_kind(theatre.told, JoinFailed) == []
+
+
+async def test_leaving_and_joining_at_once_happen_one_after_the_other() -> None:
+    theatre = Theatre()
+    async with theatre.stage() as stage:
+        stage.perform(order())
+        await theatre.heard(RoomConnected)
+        stage.perform(CloseRoom(1))
+        theatre.room = FakeRoom()
+        stage.perform(order(2))
+        connected = await theatre.heard(RoomConnected, 2)
+        assert connected.attempt == 2
+        assert [type(each).__name__ for each in theatre.told if isinstance(each, RoomClosed | RoomConnected)] == [
+            "RoomConnected",
+            "RoomClosed",
+            "RoomConnected",
+        ]
+        assert (theatre.sound.is_open, theatre.camera.is_open) == (True, True)
+
+
+async def test_ending_the_program_closes_what_is_open() -> None:
+    theatre = Theatre()
+    async with theatre.stage() as stage:
+        stage.perform(order())
+        await theatre.heard(RoomConnected)
+    assert (theatre.sound.is_open, theatre.camera.is_open, theatre.room.disconnects) == (False, False, 1)
+
+
+async def test_a_lost_camera_is_told_and_the_sound_goes_on() -> None:
+    theatre = Theatre()
+    async with theatre.stage() as stage:
+        stage.perform(order())
+        await theatre.heard(RoomConnected)
+        theatre.camera.lose()
+        gone = await theatre.heard(DeviceGone)
+        assert (gone.what, gone.issue) == ("camera", "camera_stalled")
+        assert theatre.sound.is_open
+        await until("opened again", lambda: theatre.camera.opened == 2)
+        theatre.camera.show()
+        assert await theatre.heard(DeviceFound) == DeviceFound("camera")
+
+
+async def test_no_sound_at_all_is_told_and_the_room_is_joined_all_the_same() -> None:
+    theatre = Theatre()
+    theatre.sound.trouble = DeviceMissing("no card")
+    async with theatre.stage() as stage:
+        stage.perform(order())
+        await theatre.heard(RoomConnected)
+        assert {gone.issue for gone in of_kind(theatre.told, DeviceGone)} == {"mic_absent", "speaker_absent"}
+        stage.perform(CloseRoom(1))
+        await theatre.heard(RoomClosed)
+        theatre.sound.trouble = None
+        theatre.room = FakeRoom()
+        stage.perform(order(2))
+        await theatre.heard(RoomConnected, 2)
+        assert {found.what for found in of_kind(theatre.told, DeviceFound)} == {"microphone", "speaker"}
+
+
+async def test_people_and_their_tracks_reach_state_screen_loudspeaker_and_events() -> None:
+    theatre = Theatre()
+    async with theatre.stage() as stage:
+        stage.perform(order())
+        await theatre.heard(RoomConnected)
+        anna = theatre.room.come("PA1", "anna")
+        theatre.room.publish(anna, "MT1", TrackKind.AUDIO)
+        theatre.room.publish(anna, "MT2", TrackKind.VIDEO)
+        person = (await theatre.heard(PeopleChanged)).people[0]
+        assert (person.name, person.microphone, person.camera, person.video) == ("anna", "on", "on", "MT2")
+        assert theatre.sound.voices == {"MT1"}
+        assert "MT2" in theatre.screen.slots
+
+        theatre.room.switch(anna, "MT1", False)
+        assert of_kind(theatre.told, PeopleChanged)[-1].people[0].microphone == "off"
+        theatre.room.unsubscribe(anna, "MT1")
+        theatre.room.unsubscribe(anna, "MT2")
+        assert theatre.sound.voices == set()
+        assert "MT2" not in theatre.screen.slots
+
+        theatre.room.go(anna)
+        assert of_kind(theatre.told, PeopleChanged)[-1].people == ()
+        events = [event.type for event in of_kind(theatre.told, RoomEventSeen)]
+        assert events == [
+            "participant-connected",
+            "track-added",
+            "track-added",
+            "track-disabled",
+            "participant-disconnected",
+        ]
+        added = of_kind(theatre.told, RoomEventSeen)[1].data
+        assert (added["RoomSid"], added["ParticipantIdentity"], added["TrackSid"], added["TrackKind"]) == (
+            "RM1",
+            "anna",
+            "MT1",
+            "audio",
+        )
+        assert all(isinstance(value, str) for value in added.values())
+
+
+async def test_who_is_there_already_is_told_with_the_connection() -> None:
+    theatre = Theatre()
+    anna = theatre.room.come("PA1", "anna")
+    theatre.room.publish(anna, "MT1", TrackKind.AUDIO)
+    async with theatre.stage() as stage:
+        stage.perform(order())
+        connected = await theatre.heard(RoomConnected)
+        assert [person.name for person in connected.people] == ["anna"]
+        assert theatre.sound.voices == {"MT1"}
+        events = [event.type for event in of_kind(theatre.told, RoomEventSeen)]
+        assert events == ["participant-connected", "track-added"]
+
+
+async def test_the_links_troubles_are_told() -> None:
+    theatre = Theatre()
+    async with theatre.stage() as stage:
+        stage.perform(order())
+        await theatre.heard(RoomConnected)
+        theatre.room.emit("reconnecting", ParticipantDuplicateIdentityError())
+        theatre.room.emit("reconnected")
+        theatre.room.end(ParticipantDuplicateIdentityError())
+        assert of_kind(theatre.told, RoomInterrupted)
+        assert of_kind(theatre.told, RoomResumed)
+        assert (await theatre.heard(RoomLost)).code == 53205
+
+
+async def test_being_removed_without_a_word_has_no_number_and_an_ended_room_is_an_event() -> None:
+    theatre = Theatre()
+    async with theatre.stage() as stage:
+        stage.perform(order())
+        await theatre.heard(RoomConnected)
+        theatre.room.end(None)
+        assert (await theatre.heard(RoomLost)).code is None
+        theatre.room = FakeRoom()
+        stage.perform(order(2, keep_devices=True))
+        await theatre.heard(RoomConnected, 2)
+        theatre.room.end(RoomCompletedError())
+        ended = await theatre.heard(RoomEventSeen)
+        assert (ended.type, ended.data["RoomStatus"]) == ("room-ended", "completed")
+
+
+async def test_a_track_that_is_refused_is_an_issue_and_the_call_goes_on() -> None:
+    theatre = Theatre()
+    async with theatre.stage() as stage:
+        stage.perform(order())
+        await theatre.heard(RoomConnected)
+        theatre.room.local_participant.emit(
+            "track_publication_failed", TrackServerTrackCapacityReachedError(), theatre.tracks[0]
+        )
+        seen = await theatre.heard(IssueSeen)
+        assert (seen.code, seen.present) == ("track_failed", True)
+        assert stage.call is not None
