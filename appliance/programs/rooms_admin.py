@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from appliance.clock import SystemClock, rfc3339
+from appliance.clock import rfc3339
 from appliance.errors import ConfigurationError
 from appliance.rooms import credentials
 from appliance.rooms.credentials import Credentials, new_auth_token, new_key_secret
@@ -32,6 +32,7 @@ from appliance.rooms.store.keys import (
 from appliance.rooms.store.store import Store
 from appliance.settings import load_settings
 from appliance.sids import new_key_sid
+from appliance.system_clock import SystemClock
 from appliance.tokens import KeyKind
 
 STORE_FILE = "rooms.sqlite3"

@@ -14,11 +14,11 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from appliance.broker import Broker, BrokerSettings
-from appliance.clock import SystemClock
 from appliance.rooms.mqtt_events import MqttSink
 from appliance.rooms.mqtt_state import RetainedStates, Topics, topic_key
 from appliance.rooms.outbox import Outbox
 from appliance.rooms.service import ServiceSettings
+from appliance.system_clock import SystemClock
 from tests.support.conditions import until
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt_listener import MqttListener
