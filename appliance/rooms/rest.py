@@ -89,7 +89,9 @@ class RestApi:
             log.exception("%s: %s %s failed", request_id, request.method, request.path)
             problem = problem_of(RestError(500, 20500, "Internal Server Error"), self._settings.more_info_prefix)
             status, body = problem.status, problem.body
-        log.debug("%s: %s %s %d", request_id, request.method, request.path, status)
+        # Who quotes a request's id wants to find it; only reading that went well is too common to be told.
+        level = logging.DEBUG if request.method == "GET" and status < 400 else logging.INFO
+        log.log(level, "%s: %s %s %d", request_id, request.method, request.path, status)
         text = json.dumps(body, ensure_ascii=False)
         return web.Response(status=status, text=text, content_type="application/json", headers=headers)
 
