@@ -71,6 +71,7 @@ class RestApi:
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request; every answer carries its own id, which is also in the log."""
         request_id = new_request_sid()
+        path = request.raw_path.partition("?")[0]  # still encoded: whatever a name holds, the log line stays one
         headers = {"Twilio-Request-Id": request_id}
         try:
             status, body = await self._answer(request)
@@ -86,12 +87,12 @@ class RestApi:
             problem = problem_of(RestError(413, 20413, "Request Entity Too Large"), self._settings.more_info_prefix)
             status, body = problem.status, problem.body
         except Exception:
-            log.exception("%s: %s %s failed", request_id, request.method, request.path)
+            log.exception("%s: %s %s failed", request_id, request.method, path)
             problem = problem_of(RestError(500, 20500, "Internal Server Error"), self._settings.more_info_prefix)
             status, body = problem.status, problem.body
         # Who quotes a request's id wants to find it; only reading that went well is too common to be told.
         level = logging.DEBUG if request.method == "GET" and status < 400 else logging.INFO
-        log.log(level, "%s: %s %s %d", request_id, request.method, request.path, status)
+        log.log(level, "%s: %s %s %d", request_id, request.method, path, status)
         text = json.dumps(body, ensure_ascii=False)
         return web.Response(status=status, text=text, content_type="application/json", headers=headers)
 
