@@ -80,9 +80,3 @@ def ice_ufrag(sdp: str) -> str | None:
     """Return the first `a=ice-ufrag`, which names the generation of candidates (signaling.md 4.6)."""
     found = re.search(r"^a=ice-ufrag:(\S+)", sdp, re.MULTILINE)
     return found.group(1) if found else None
-
-
-def without_candidates(sdp: str) -> str:
-    """Return the description without candidates, as the SDK sends it in its first offer (signaling.md 4.2)."""
-    kept = [line for line in sdp.splitlines() if not line.startswith(("a=candidate:", "a=end-of-candidates"))]
-    return "\r\n".join(kept) + "\r\n"

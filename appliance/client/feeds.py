@@ -61,10 +61,6 @@ class Feed(MediaStreamTrack):
         self._readings = 0
         self._line = Continuation(CLOCK_RATES[kind])
 
-    @property
-    def local_track(self) -> LocalMediaTrack | None:
-        return self._track
-
     def attach(self, track: LocalMediaTrack | None) -> None:
         """Draw from `track` from now on, from none with None."""
         if track is self._track:

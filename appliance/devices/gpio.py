@@ -18,6 +18,8 @@ def chip_factory() -> PinFactory:
         from gpiozero.pins.lgpio import LGPIOFactory
     except ImportError as error:
         raise DeviceMissing(f"GPIO: lgpio is not installed ({error})") from error
+    except OSError as error:  # as it is loaded, lgpio makes a pipe in the working directory
+        raise DeviceMissing(f"GPIO: lgpio needs a working directory that it may write in ({error})") from error
     try:
         return LGPIOFactory()
     except (lgpio.error, gpiozero.GPIOZeroError, OSError) as error:

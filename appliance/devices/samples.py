@@ -62,9 +62,3 @@ def resampled(samples: Samples, from_hz: int, to_hz: int = SAMPLE_RATE_HZ) -> Sa
     moments = np.arange(round(len(samples) * to_hz / from_hz)) * (from_hz / to_hz)
     straight: Samples = np.interp(moments, np.arange(len(samples)), samples).astype(np.int16)
     return straight
-
-
-def strongest_hz(samples: Samples) -> float:
-    """Return the frequency with the most energy; the longer the samples, the finer (rate / length)."""
-    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
-    return float(np.argmax(spectrum) * SAMPLE_RATE_HZ / len(samples))

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import json
 import logging
 import os
 import random
@@ -43,6 +42,7 @@ from appliance.kiosk.showing import Showing
 from appliance.kiosk.stage import Devices, Stage
 from appliance.kiosk.state import Device, KioskState, Phase, Speaker
 from appliance.kiosk.words import Words
+from appliance.programs.ready_file import write_ready_file
 from appliance.settings import load_settings
 from appliance.surfaces.base import Surface
 from appliance.surfaces.control_socket import ControlSocket, panel_users
@@ -316,19 +316,14 @@ async def left_booting(kiosk: Kiosk) -> None:
 
 
 def say_ready(ready_file: Path | None, settings: KioskSettings, devices: Mapping[str, str]) -> None:
-    """Write where we are to be found, whole or not at all: whoever waits for the file reads it at once."""
+    """Tell the log and the ready file that we run, and where we are to be found."""
     log.info("%s %s is ready, id %s", PRODUCT, __version__, settings.device.id)
-    if ready_file is None:
-        return
-    value = {
-        "pid": os.getpid(),
+    found = {
         "device_id": settings.device.id,
         "control_socket": str(settings.paths.control_socket),
         "devices": dict(devices),
     }
-    unfinished = ready_file.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(value))
-    unfinished.replace(ready_file)
+    write_ready_file(ready_file, found)
 
 
 class Figures:

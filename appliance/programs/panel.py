@@ -1,8 +1,6 @@
 """`room-kiosk panel`: the page on the device, Flask on gunicorn's `gthread` worker."""
 
-import json
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from appliance.panel.app import create_app
 from appliance.panel.kiosk_socket import KioskSocket
 from appliance.panel.settings import PanelSettings, parse_bind
 from appliance.panel.worker import PanelWorker
+from appliance.programs.ready_file import write_ready_file
 
 _log = logging.getLogger(__name__)
 
@@ -68,11 +67,7 @@ def _say_where(ready_file: Path | None, server: Any) -> None:
     host, port = server.LISTENERS[0].sock.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     _log.info("the panel listens on %s", url)
-    if ready_file is not None:
-        # Whoever waits for the file reads it at once, so it has to appear whole.
-        unfinished = ready_file.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps({"url": url, "pid": os.getpid()}))
-        unfinished.replace(ready_file)
+    write_ready_file(ready_file, {"url": url})
 
 
 def run(settings: PanelSettings, ready_file: Path | None = None) -> None:

@@ -1,8 +1,6 @@
 """`room-kiosk rooms`: the rooms service with the embedded engine."""
 
 import asyncio
-import json
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -19,6 +17,7 @@ from appliance.broker import Broker, BrokerSettings
 from appliance.clock import Clock
 from appliance.errors import ConfigurationError
 from appliance.journal import set_up_logging
+from appliance.programs.ready_file import write_ready_file
 from appliance.programs.rooms_admin import VERBS, Place, store_url
 from appliance.programs.state_folder import rooms_state_folder
 from appliance.rooms import certificates, credentials
@@ -287,12 +286,8 @@ def _say_where(doors: dict[str, Door], media_port: int, options: RoomsOptions, m
     click.echo(f"media on UDP port {media_port}")
     click.echo(f"account, auth token and API key {'were made and ' if made else ''}are in {keys}")
     sys.stdout.flush()
-    if options.ready_file:
-        addresses = {name: door.url for name, door in doors.items()}
-        ready = {**addresses, "media_port": media_port, "credentials_file": str(keys), "pid": os.getpid()}
-        unfinished = options.ready_file.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps(ready))
-        unfinished.replace(options.ready_file)  # whoever waits for it never sees half a file
+    addresses = {name: door.url for name, door in doors.items()}
+    write_ready_file(options.ready_file, {**addresses, "media_port": media_port, "credentials_file": str(keys)})
 
 
 def overridden(settings: RoomsSettings, **given: Any) -> RoomsSettings:

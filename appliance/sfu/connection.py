@@ -86,6 +86,7 @@ class Connection:
         self._rate = LossBasedRate()
         self._next_feedback = self._next_report = 0.0
         self.sections = Sections(policy)
+        self._nominated = False
         self.address: Any = None  # an Address once a check came; read per packet, so not asked for None there
         self.sendto: Any = None
         self.streams: dict[int, InStream] = {}
@@ -115,21 +116,31 @@ class Connection:
     def checked(self, address: Address, sock: socket.socket, *, nominated: bool) -> None:
         """Take an authenticated check: the first gives the address, a nomination moves it (roaming)."""
         self.heard_at = self.now()
+        self._nominated = self._nominated or nominated
         if self.address is None or (nominated and address != self.address):
-            logger.debug("participant at %s", address)
-            self.address = address
-            self.sendto = sock.sendto
-            for datagram in self._unsent:
-                self._send_datagram(datagram)
-            self._unsent.clear()
-            self._begin_handshake()
+            self._move_to(address, sock)
+
+    def _move_to(self, address: Address, sock: socket.socket) -> None:
+        logger.debug("participant at %s", address)
+        self.address = address
+        self.sendto = sock.sendto
+        for datagram in self._unsent:
+            self._send_datagram(datagram)
+        self._unsent.clear()
+        self._begin_handshake()
 
     def _begin_handshake(self) -> None:
         if self.address is not None and self._fingerprints:
             self._transport.start(self._fingerprints)
 
-    def dtls_arrived(self, data: bytes) -> None:
-        """Take a DTLS record from an address that belongs to this connection."""
+    def dtls_arrived(self, data: bytes, address: Address, sock: socket.socket) -> None:
+        """Take a DTLS record from an address that belongs to this connection.
+
+        A browser begins the handshake before it nominates, on a path that need not be the one it checked first: answers
+        on another are lost, and OpenSSL repeats them only after a second.
+        """
+        if not self._nominated and address != self.address:
+            self._move_to(address, sock)
         self._transport.datagram(data)
 
     def _send_datagram(self, data: bytes) -> None:

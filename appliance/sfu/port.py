@@ -123,7 +123,7 @@ class MediaPort:
         if data[0] < 4:
             self._check_arrived(data, address, sock)
         elif 19 < data[0] < 64 and (connection := self.path.connections.get(address)) is not None:
-            connection.dtls_arrived(data)
+            connection.dtls_arrived(data, address, sock)
 
     def _check_arrived(self, data: bytes, address: Address, sock: socket.socket) -> None:
         request = read_binding_request(data)

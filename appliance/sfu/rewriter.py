@@ -52,7 +52,3 @@ class Rewriter:
         if index < self.first_index:
             return None
         return index + self.index_offset, (timestamp + self.timestamp_offset) & TIMESTAMP_MASK
-
-    def source_sequence(self, sequence: int) -> int:
-        """Return the source's 16-bit sequence number of one of ours, as a receiver names it in a NACK."""
-        return (sequence - self.index_offset) & SEQUENCE_MASK

@@ -9,10 +9,11 @@ import pytest
 
 from appliance.devices.microphones.base import Microphone
 from appliance.devices.microphones.virtual import VirtualMicrophone, tone
-from appliance.devices.samples import PERIOD_BYTES, dbfs, samples_of, strongest_hz
+from appliance.devices.samples import PERIOD_BYTES, dbfs, samples_of
 from appliance.devices.speakers.wav_file import WavFile
 from appliance.errors import DeviceBusy, DeviceError, DeviceLost, DeviceMissing
 from tests.support.device_pulse import MICROPHONE, PulseServer, pulse_missing, pulse_server
+from tests.support.recorded_sound import strongest_hz
 
 TONE_HZ = 1000.0
 

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from appliance.devices.microphones.virtual import tone
-from appliance.devices.samples import PERIOD_BYTES, PERIOD_SAMPLES, Samples, dbfs, strongest_hz
+from appliance.devices.samples import PERIOD_BYTES, PERIOD_SAMPLES, Samples, dbfs
 from appliance.devices.speakers.base import BUFFER_PERIODS, Speaker
 from appliance.devices.speakers.virtual import VirtualSpeaker
 from appliance.errors import DeviceBusy, DeviceLost, DeviceMissing
 from tests.support.device_pulse import SPEAKER, PulseServer, pulse_missing, pulse_server
+from tests.support.recorded_sound import strongest_hz
 
 TONE_HZ = 440.0
 Bench = tuple[Speaker, Callable[[float], Samples]]

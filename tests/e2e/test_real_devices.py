@@ -16,11 +16,12 @@ import psutil
 import pytest
 
 from appliance.devices.microphones.virtual import tone
-from appliance.devices.samples import dbfs, strongest_hz
+from appliance.devices.samples import dbfs
 from tests.support.browser import Application
 from tests.support.device_capture_workers import real_picamera2_missing, real_worker
 from tests.support.device_pulse import MICROPHONE, SPEAKER, PulseServer, pulse_missing, pulse_server
 from tests.support.processes import wait_for
+from tests.support.recorded_sound import strongest_hz
 from tests.support.stack import KIOSK, ROOM, Stack
 
 logger = logging.getLogger(__name__)

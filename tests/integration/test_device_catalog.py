@@ -1,5 +1,7 @@
 """From names in the settings to devices, with a reason that people understand."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from tests.support.device_capture_workers import standin_worker
 from tests.support.device_pulse import pulse_missing, pulse_server
 
 NO_MODULE = ("false",)
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -134,6 +137,22 @@ def test_a_virtual_front_panel_is_pressed_and_lit_on_shared_pins() -> None:
         panel.lamps.show("live", True)
         assert panel.lamps.read("live")
     assert edges == [("leave", True)]
+
+
+def test_where_nothing_can_be_written_gpio_is_missing_and_says_why() -> None:
+    pytest.importorskip("lgpio", reason="lgpio is not installed")
+    load = "from appliance.devices.gpio import chip_factory; chip_factory()"
+
+    ended = subprocess.run(
+        [sys.executable, "-c", load],
+        cwd="/proc",
+        env={"PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert "DeviceMissing: GPIO: lgpio needs a working directory" in ended.stderr
 
 
 def test_where_there_is_no_gpio_auto_is_none_and_auto_or_virtual_virtual() -> None:

@@ -27,7 +27,6 @@ from tests.support.raw_participant import RawParticipant
 
 MICROPHONE = LocalTrackState(id="mic-id", kind=TrackKind.AUDIO, name="mic")
 CAMERA = LocalTrackState(id="cam-id", kind=TrackKind.VIDEO, name="cam")
-BAD_TRACK = '{"type":"msg","body":{"type":"update","participant":{"revision":2,"tracks":[{}]}}}'
 STUN = IceServer(urls=("stun:stun.example.org:3478",))
 
 

@@ -2,10 +2,11 @@
 
 import asyncio
 import socket
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 from aioice import stun as aioice_stun
+from OpenSSL import SSL
 
 from appliance.errors import ConfigurationError
 from appliance.media_engine import (
@@ -19,6 +20,8 @@ from appliance.media_engine import (
 from appliance.sfu.engine import EmbeddedEngine
 from appliance.sids import new_participant_sid, new_room_sid
 from tests.support.sfu_harness import CHROMIUM_OFFER
+
+DTLS_HANDSHAKE = 22
 
 
 def has_ipv6() -> bool:
@@ -75,6 +78,42 @@ async def test_a_check_on_either_family_is_answered_with_the_address_it_came_fro
             own = sock.getsockname()[:2]
         answer = aioice_stun.parse_message(data)
         assert answer.attributes["XOR-MAPPED-ADDRESS"] == own
+    finally:
+        await engine.close()
+
+
+def client_hello() -> bytes:
+    client = SSL.Connection(SSL.Context(SSL.DTLS_CLIENT_METHOD), None)
+    client.set_connect_state()
+    with suppress(SSL.WantReadError):
+        client.do_handshake()
+    return client.bio_read(2048)
+
+
+async def test_a_handshake_is_answered_where_the_client_speaks_though_it_checked_elsewhere_first() -> None:
+    engine = await EmbeddedEngine.open(hosts=("127.0.0.1",))
+    loop = asyncio.get_running_loop()
+    try:
+        sdp = await answer_of(engine)
+        check = aioice_stun.Message(aioice_stun.Method.BINDING, aioice_stun.Class.REQUEST, transaction_id=b"t" * 12)
+        check.attributes["USERNAME"] = f"{values(sdp, 'ice-ufrag')[0]}:Bj7u"
+        check.add_message_integrity(values(sdp, "ice-pwd")[0].encode())
+        with (
+            closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as first,
+            closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as chosen,
+        ):
+            for sock in (first, chosen):
+                sock.setblocking(False)
+                sock.bind(("127.0.0.1", 0))
+                await loop.sock_sendto(sock, bytes(check), ("127.0.0.1", engine.port))
+                await asyncio.wait_for(loop.sock_recv(sock, 2048), 5)
+
+            await loop.sock_sendto(chosen, client_hello(), ("127.0.0.1", engine.port))
+
+            flight = await asyncio.wait_for(loop.sock_recv(chosen, 2048), 5)
+            assert flight[0] == DTLS_HANDSHAKE
+            with pytest.raises(BlockingIOError):
+                first.recv(2048)
     finally:
         await engine.close()
 

@@ -14,7 +14,7 @@ import pytest
 from appliance.devices.microphones.base import Microphone
 from appliance.devices.microphones.virtual import VirtualMicrophone
 from appliance.devices.opus import OpusDecoder
-from appliance.devices.samples import Samples, dbfs, strongest_hz
+from appliance.devices.samples import Samples, dbfs
 from appliance.devices.sound import OpusPacket, Sound, SoundSettings
 from appliance.devices.speakers.base import Speaker
 from appliance.devices.speakers.virtual import VirtualSpeaker
@@ -27,6 +27,7 @@ from tests.support.device_sound_faults import (
     LateSpeaker,
     NeverOpeningSpeaker,
 )
+from tests.support.recorded_sound import strongest_hz
 
 SETTINGS = SoundSettings(volume_percent=100)
 

@@ -1,9 +1,11 @@
-"""What is in a WAV file: levels at a pitch."""
+"""What is in recorded sound: levels at a pitch, the strongest pitch."""
 
 import wave
 from pathlib import Path
 
 import numpy as np
+
+from appliance.devices.samples import SAMPLE_RATE_HZ, Samples
 
 
 def read_wave(path: Path) -> tuple[np.ndarray, int]:
@@ -27,3 +29,9 @@ def tone_level(path: Path, frequency_hz: float, *, window_s: float = 0.1) -> flo
     wave_at = np.exp(-2j * np.pi * frequency_hz * np.arange(length) / rate) * np.hanning(length)
     amplitude = np.abs(windows @ wave_at) * 2 / np.hanning(length).sum()
     return float(20 * np.log10(max(amplitude.max(), 1e-10)))
+
+
+def strongest_hz(samples: Samples) -> float:
+    """Return the frequency with the most energy; the longer the samples, the finer (rate / length)."""
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    return float(np.argmax(spectrum) * SAMPLE_RATE_HZ / len(samples))

@@ -57,6 +57,7 @@ class Store:
     async def __aenter__(self) -> Self:
         self._engine = create_async_engine(self._url)
         if self._engine.dialect.name == "sqlite":
+            self._look_for_folder(self._engine.url)
             sa.event.listen(self._engine.sync_engine, "connect", _set_up_sqlite)
         try:
             async with self._engine.begin() as connection:
@@ -70,6 +71,17 @@ class Store:
             raise
         self._writer = asyncio.create_task(self._write_all(), name="store writer")
         return self
+
+    @staticmethod
+    def _look_for_folder(url: sa.URL) -> None:
+        """Say what is wrong before anything is opened: a failed opening leaves a thread of aiosqlite behind.
+
+        Raises:
+            ConfigurationError: the folder of the database file is not there.
+        """
+        folder = Path(url.database or ".").parent
+        if not folder.is_dir():
+            raise ConfigurationError([f"store.url: {url!r} cannot be used: there is no folder {folder}"])
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

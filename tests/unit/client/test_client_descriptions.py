@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.client.descriptions import ice_ufrag, is_ice_lite, sections, without_candidates
+from appliance.client.descriptions import ice_ufrag, is_ice_lite, sections
 
 OFFER = "\r\n".join(
     [
@@ -56,13 +56,6 @@ def test_ice_lite_and_the_first_ufrag_are_found() -> None:
     assert not is_ice_lite(OFFER.replace("a=ice-lite\r\n", ""))
     assert ice_ufrag(OFFER) == "Bj7u"
     assert ice_ufrag("v=0\r\n") is None
-
-
-def test_candidates_can_be_left_out() -> None:
-    stripped = without_candidates(OFFER)
-
-    assert "candidate" not in stripped
-    assert [section.mid for section in sections(stripped)] == ["0", "1", "2"]
 
 
 @given(st.text())

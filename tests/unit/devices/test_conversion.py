@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from appliance.devices.conversion import luma, picture, picture_of_buffer, yuv420p
-from appliance.devices.samples import dbfs, downmix, resampled, samples_of, strongest_hz, upmix
+from appliance.devices.samples import dbfs, downmix, resampled, samples_of, upmix
+from tests.support.recorded_sound import strongest_hz
 
 
 def test_a_picture_keeps_its_luma_and_its_time() -> None:

@@ -5,7 +5,8 @@ import pytest
 
 from appliance.devices.cues import CUES, cue
 from appliance.devices.mixer import CEILING, KNEE, Limiter
-from appliance.devices.samples import FULL_SCALE, PERIOD_SAMPLES, Samples, dbfs, strongest_hz, volume_gain
+from appliance.devices.samples import FULL_SCALE, PERIOD_SAMPLES, Samples, dbfs, volume_gain
+from tests.support.recorded_sound import strongest_hz
 
 
 def sine(hz: float, peak: float, periods: int = 1) -> Samples:
