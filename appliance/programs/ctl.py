@@ -25,7 +25,7 @@ class Conversation:
         self._path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(ANSWER_WITHIN_S)
-        self._count = 0
+        self._outcomes: dict[str, dict[str, Any]] = {}
 
     def __enter__(self) -> "Conversation":
         try:
@@ -64,12 +64,17 @@ class Conversation:
                 click.echo("the kiosk hung up", err=True)
                 sys.exit(EX_UNAVAILABLE)
             tree: dict[str, Any] = json.loads(line)
+            if tree.get("event") == "outcome":
+                self._outcomes[tree["command_id"]] = tree
             if wanted(tree):
                 return tree
 
     def wait_for_outcome(self, command_id: str) -> dict[str, Any]:
+        """Return how the command ended; what is done at once is told before its answer."""
         self._socket.settimeout(JOIN_WITHIN_S)
-        return self.read(lambda tree: tree.get("event") == "outcome" and tree.get("command_id") == command_id)
+        if command_id not in self._outcomes:
+            self.read(lambda _: command_id in self._outcomes)
+        return self._outcomes[command_id]
 
 
 @click.group()

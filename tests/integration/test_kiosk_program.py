@@ -108,6 +108,17 @@ def test_whoever_joins_from_the_command_line_is_muted_and_dark(kiosk: Stack) -> 
         assert control.do("camera.on")["error"]["code"] == "policy_denied"
 
 
+def test_asking_for_what_is_so_already_is_answered_at_once(kiosk: Stack) -> None:
+    def ctl(verb: str) -> str:
+        command = [*appliance("ctl", "--socket", str(kiosk.folder / "control.sock")), verb]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+
+    assert json.loads(ctl("leave")) == {"state": "idle"}
+    ctl("join")
+
+    assert json.loads(ctl("join")) == {"room": ROOM, "state": "in_room"}
+
+
 def test_killed_in_a_room_it_comes_back_into_it_muted_as_it_was(kiosk: Stack) -> None:
     join_by_hand(kiosk)
     tap(kiosk, "mute")

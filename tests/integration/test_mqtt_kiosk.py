@@ -177,6 +177,20 @@ async def test_nonsense_is_answered_and_changes_nothing(
         assert (kiosk.state.phase, stage.done) == (Phase.IDLE, [])
 
 
+async def test_whoever_sent_nonsense_is_answered_where_it_asked(
+    mosquitto: Mosquitto, listener: MqttListener, tmp_path: Path
+) -> None:
+    async with on_mqtt(mosquitto, tmp_path):
+        await until("online", lambda: listener.last(f"{P}/status") == b"online")
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.ResponseTopic = "room-kiosk/reply/7"
+
+        listener._client.publish(f"{P}/command/room.join", b"{", qos=1, properties=properties).wait_for_publish(10)
+
+        answer = await until("answer", lambda: listener.json("room-kiosk/reply/7"))
+        assert answer["error"]["code"] == "invalid_request"
+
+
 async def test_a_flood_of_commands_is_limited(mosquitto: Mosquitto, listener: MqttListener, tmp_path: Path) -> None:
     async with on_mqtt(mosquitto, tmp_path) as (_, _, _broker):
         await until("online", lambda: listener.last(f"{P}/status") == b"online")

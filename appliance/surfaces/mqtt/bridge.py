@@ -263,7 +263,8 @@ class MqttBridge:
         except BadCommand as error:
             log.warning("command %s refused: %s", name, error)
             refusal = Answer(id="", ok=False, code=error.code, message=str(error))
-            await self._answer(name, error.id, refusal, began_s, error.response_topic, message.properties)
+            answer_to = error.response_topic or message.properties.get("response_topic")
+            await self._answer(name, error.id, refusal, began_s, answer_to, message.properties)
             return
         await self._obey_once(kiosk, request, began_s, message.properties)
 
