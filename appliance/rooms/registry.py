@@ -63,6 +63,13 @@ class Stay:
         if self.attachment and self.early is None:
             self.attachment.tell(message)
 
+    def receive(self, wanted: frozenset[TrackSid], now: datetime) -> bool:
+        """Note what it is to receive from now on; tell whether that is something else than before."""
+        changed = wanted != self.receiving
+        self.receiving = wanted
+        self.received_since = {sid: self.received_since.get(sid, now) for sid in wanted}
+        return changed
+
     def published(self, tracks: Sequence[Track]) -> Published:
         ready = [PublishedTrackState(id=track.client_id, sid=track.sid) for track in tracks]
         refused = [

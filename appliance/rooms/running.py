@@ -107,7 +107,7 @@ class Running:
         found = self.find(stay)
         assert found, "a stay that is not over has a participant"
         entry, participant = found
-        stay.receiving = entry.room.received_by(participant.sid, participant.rules)
+        stay.receive(entry.room.received_by(participant.sid, participant.rules), self.clock.now())
         stay.peer = self.engine.join(
             stay.room_sid,
             stay.participant_sid,
@@ -205,9 +205,7 @@ class Running:
             if not stay:
                 continue
             wanted = entry.room.received_by(participant.sid, participant.rules)
-            stay.received_since = {sid: stay.received_since.get(sid, now) for sid in wanted}
-            if stay.peer and wanted != stay.receiving:
-                stay.receiving = wanted
+            if stay.receive(wanted, now) and stay.peer:
                 stay.peer.receive(wanted)
 
     # --- tracks -------------------------------------------------------------------------------------------------------

@@ -73,6 +73,19 @@ async def test_the_rules_of_who_resumes_hold_still(tmp_path: Path) -> None:
         assert running.engine.peer(bob.participant.sid).wanted == frozenset()
 
 
+async def test_who_resumes_is_listed_with_the_tracks_it_receives_again(tmp_path: Path) -> None:
+    async with running_rooms(tmp_path) as running:
+        ann = await running.client("ann").join("lobby", microphone())
+        bob = await running.client("bob").join("lobby")
+
+    async with running_rooms(tmp_path) as running:
+        await resume(running, "bob", bob)
+        received = running.service.received_by(bob.room_sid, bob.participant.sid)
+        assert [(each.track.sid, each.publisher_sid) for each in received] == [
+            (ann.published.tracks[0].sid, ann.participant.sid)
+        ]
+
+
 async def test_who_does_not_come_back_in_time_has_left_and_the_room_ends_with_its_events(tmp_path: Path) -> None:
     clock = ManualClock()
     async with running_rooms(tmp_path, clock=clock) as running:
