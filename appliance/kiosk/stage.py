@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self
 
 import av
 
-from appliance.client.local_tracks import LocalTrack
+from appliance.client.local_tracks import LocalTrack, LocalVideoTrack
 from appliance.client.room import Room, RoomState
 from appliance.clock import Clock
 from appliance.devices.cameras.base import Camera, EncodedCamera
@@ -239,12 +239,13 @@ class Stage:
 
 
 async def _first_media(room: Room, tracks: Sequence[LocalTrack]) -> None:
-    """Wait until a packet has gone out or come in; with nothing to send and nobody there, do not.
+    """Wait until a packet has gone out or come in; with nothing to send, do not.
 
     Raises:
         MediaConnectionError: nothing flowed in time.
     """
-    if not tracks:
+    # Muted sound goes out as silence; a camera that is off sends nothing that could be waited for.
+    if all(isinstance(track, LocalVideoTrack) and not track.is_enabled for track in tracks):
         return
     flows = asyncio.Event()
 

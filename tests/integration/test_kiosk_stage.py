@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
+
 from appliance.client.local_tracks import LocalTrack
 from appliance.errors import (
     DeviceMissing,
@@ -55,6 +57,7 @@ class Theatre:
         self.refuse: Exception | None = None
         self.slow: asyncio.Event | None = None
         self.connects = 0
+        self.has_microphone = self.flows = True
 
     async def connect(self, token: str, room: str, tracks: Sequence[LocalTrack]) -> Any:
         self.connects += 1
@@ -63,7 +66,7 @@ class Theatre:
             await self.slow.wait()
         if self.refuse is not None:
             raise self.refuse
-        if tracks:
+        if tracks and self.flows:
             asyncio.get_running_loop().call_soon(cast(Any, tracks[0]).emit, "started", tracks[0])
         return self.room
 
@@ -71,7 +74,7 @@ class Theatre:
     async def stage(self) -> AsyncIterator[Stage]:
         devices = Devices(
             sound=cast(Any, self.sound),
-            has_microphone=True,
+            has_microphone=self.has_microphone,
             camera=self.camera,
             screen=cast(Any, self.screen),
             lamp=LiveLamp(self.lamps),
@@ -116,6 +119,40 @@ async def test_a_room_opens_microphone_and_camera_and_leaving_closes_them() -> N
         assert not theatre.lamps.lit["live"]
         assert theatre.room.disconnects == 1
         assert "self" not in theatre.screen.slots
+
+
+async def test_the_kiosk_is_in_the_room_with_the_first_packet_and_not_before() -> None:
+    theatre = Theatre()
+    theatre.flows = False
+    async with theatre.stage() as stage:
+        stage.perform(order())
+        await until("let in", lambda: theatre.tracks)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert of_kind(theatre.told, RoomConnected) == []
+        microphone = cast(Any, theatre.tracks[0])
+        microphone.is_started = True
+        microphone.emit("started", microphone)
+        await theatre.heard(RoomConnected)
+
+
+async def test_a_room_to_which_no_packet_flows_is_left_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("appliance.kiosk.stage.FIRST_MEDIA_S", 0.05)
+    theatre = Theatre()
+    theatre.flows = False
+    async with theatre.stage() as stage:
+        stage.perform(order())
+        assert (await theatre.heard(JoinFailed)).code == 53405
+        assert (theatre.sound.is_open, theatre.camera.is_open, theatre.room.disconnects) == (False, False, 1)
+    assert of_kind(theatre.told, RoomConnected) == []
+
+
+async def test_without_a_microphone_and_with_the_camera_off_no_packet_is_waited_for() -> None:
+    theatre = Theatre()
+    theatre.has_microphone = theatre.flows = False
+    async with theatre.stage() as stage:
+        stage.perform(order(camera_on=False))
+        await theatre.heard(RoomConnected)
 
 
 async def test_the_live_lamp_is_lit_from_the_first_open_device_to_the_last() -> None:
