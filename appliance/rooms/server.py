@@ -38,10 +38,8 @@ def build_app(
         return web.json_response({"status": "ok"})
 
     async def readyz(request: web.Request) -> web.Response:
-        healthy = service.store.healthy
-        return web.json_response(
-            {"status": "ok" if healthy else "store cannot be written"}, status=200 if healthy else 503
-        )
+        status = "stopping" if service.stopping else "ok" if service.store.healthy else "store cannot be written"
+        return web.json_response({"status": status}, status=200 if status == "ok" else 503)
 
     # One byte more than a body may have, so that the API itself says that it is too large.
     app = web.Application(client_max_size=MAX_BODY_BYTES + 1)

@@ -118,6 +118,7 @@ class RoomsService:
         self.keys = KeyRing(credentials, clock)
         self._sessions = Sessions(credentials.service_secret)
         self.store = store
+        self.stopping = False
         self._clock = clock
         self._running = Running(engine, store, clock, over_mqtt=settings.events_over_mqtt)
         self._admission = Admission(
@@ -515,6 +516,7 @@ class RoomsService:
 
     async def close(self) -> None:
         """Close every socket so that its client tries to come back, and give the media back. Rooms stay as they are."""
+        self.stopping = True
         for entry in self._running.registry:
             for stay in list(entry.stays.values()):
                 stay.tell(Stopping())
