@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.control_client import ControlClient
+from tests.support.mqtt_listener import MqttListener
 from tests.support.processes import Program, appliance, wait_for
 from tests.support.stack import KIOSK, ROOM, Stack, running_stack
 
@@ -117,6 +118,34 @@ def test_asking_for_what_is_so_already_is_answered_at_once(kiosk: Stack) -> None
     ctl("join")
 
     assert json.loads(ctl("join")) == {"room": ROOM, "state": "in_room"}
+
+
+@pytest.mark.broker
+def test_the_broker_joins_mutes_and_leaves_and_every_command_is_answered(stack: Stack) -> None:
+    stack.start_broker()
+    stack.start_rooms()
+    stack.start_kiosk(VIRTUAL.format(recorder=stack.folder / "speaker.wav"))
+    answers_to = "room-kiosk/reply/here"
+
+    with MqttListener(stack.broker.port, f"room-kiosk/{KIOSK}/#", answers_to) as mqtt:
+        wait_for("online", lambda: mqtt.last(f"room-kiosk/{KIOSK}/status") == b"online")
+
+        def asked(command: str, **expected: Any) -> dict[str, Any]:
+            identity = f"{command} {len(mqtt.messages)}"
+            mqtt.publish(f"room-kiosk/{KIOSK}/command/{command}", {"id": identity, "response_topic": answers_to})
+            in_state(stack, **expected)
+
+            def last_answer() -> dict[str, Any]:
+                found: list[dict[str, Any]] = [json.loads(m.payload) for m in mqtt.messages if m.topic == answers_to]
+                ours = [answer for answer in found if answer["id"] == identity and "accepted" not in answer]
+                return ours[0] if ours else {}
+
+            return wait_for(f"{command} is answered", last_answer)
+
+        assert asked("room.join", state="in_room", mic="muted")["result"] == {"room": ROOM, "state": "in_room"}
+        assert asked("mic.unmute", mic="muted")["error"]["code"] == "policy_denied"
+        assert asked("mic.mute", mic="muted")["result"] == {"mic": "muted"}
+        assert asked("room.leave", state="idle", mic_live=False)["result"] == {"state": "idle"}
 
 
 def test_killed_in_a_room_it_comes_back_into_it_muted_as_it_was(kiosk: Stack) -> None:

@@ -49,6 +49,8 @@ def test_the_state_arrives_and_every_change_after_it(kiosk: FakeKiosk, client: K
 def test_a_command_names_the_page_as_its_origin_and_never_someone_in_the_room(
     kiosk: FakeKiosk, client: KioskSocket
 ) -> None:
+    until(client, lambda seen: seen.answering)  # outcomes are told to whoever watches by then
+
     assert client.command("room.join", {"room": "Harbour"}) == {"command_id": "c1"}
 
     ((name, arguments, actor),) = kiosk.commands
