@@ -111,7 +111,7 @@ class Broker:
 
         Args:
             properties: `response_topic` str, `correlation_data` bytes, `message_expiry_s` int, `content_type` str,
-                `user` mapping of str to str; left out where the connection is 3.1.1.
+                `payload_format` 1 for UTF-8 text, `user` mapping of str to str; left out where the connection is 3.1.1.
 
         Raises:
             BrokerDown: not connected, or the connection was lost while waiting.
@@ -144,7 +144,8 @@ class Broker:
         if self._will is not None:
             with suppress(BrokerDown, BrokerRefused, TimeoutError):
                 async with asyncio.timeout(GOODBYE_S):
-                    await link.publish(self._will.topic, self._will.payload, self._will.qos, self._will.retain, {})
+                    will = self._will
+                    await link.publish(will.topic, will.payload, will.qos, will.retain, will.properties)
         link.disconnect()
 
     async def _run(self) -> None:

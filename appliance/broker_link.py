@@ -51,6 +51,10 @@ class Will:
     payload: bytes
     qos: Literal[0, 1] = 1
     retain: bool = True
+    delay_s: int = 0
+    """How long the broker waits for us to come back before it publishes; MQTT 5 only (3.1.3.2.2)."""
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    """As of a publish; MQTT 5 only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +139,9 @@ class Link:
                 context.load_cert_chain(settings.cert_file, settings.key_file)
             client.tls_set_context(context)
         if will is not None:
-            client.will_set(will.topic, will.payload, will.qos, will.retain)
+            client.will_set(
+                will.topic, will.payload, will.qos, will.retain, _will_properties(will) if self._v5 else None
+            )
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
@@ -362,13 +368,27 @@ async def _in_thread(work: Callable[[], Any], client: Client) -> None:
         raise
 
 
+def _will_properties(will: Will) -> Properties | None:
+    if not will.delay_s and not will.properties:
+        return None
+    packed = _pack(PacketTypes.WILLMESSAGE, will.properties)
+    if will.delay_s:
+        packed.WillDelayInterval = will.delay_s
+    return packed
+
+
 def _publish_properties(given: Mapping[str, Any]) -> Properties:
-    packed = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    return _pack(PacketTypes.PUBLISH, given)
+
+
+def _pack(kind: int, given: Mapping[str, Any]) -> Properties:
+    packed = Properties(kind)  # type: ignore[no-untyped-call]
     names = {
         "response_topic": "ResponseTopic",
         "correlation_data": "CorrelationData",
         "message_expiry_s": "MessageExpiryInterval",
         "content_type": "ContentType",
+        "payload_format": "PayloadFormatIndicator",
     }
     for name, value in given.items():
         if name == "user":

@@ -282,6 +282,18 @@ class RoomQuotaExceededError(_NumberedRoomError):
     default_message = "The concurrent Rooms quota was exceeded"
 
 
+class SubscribeOperationNotSupportedError(_NumberedRoomError):
+    number = 53117
+    http_status = 400
+    default_message = "The subscription operation requested is not supported for the Room type"
+
+
+class SubscribeRulesInvalidError(_NumberedRoomError):
+    number = 53215
+    http_status = 400
+    default_message = "Invalid Subscribe Rule(s)"
+
+
 class RecordingRulesInvalidError(_NumberedRoomError):
     number = 53120
     http_status = 400

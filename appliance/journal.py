@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -53,8 +54,22 @@ class _Plain(logging.Formatter):
         super().__init__("%(asctime)s.%(msecs)03d %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
 
 
+_SID = re.compile(r"\b(RQ|RM|PA|MT|EV|SK)[0-9a-f]{32}\b")
+_SID_NAMES: Mapping[str, str] = {
+    "RQ": "request_id",
+    "RM": "room_sid",
+    "PA": "participant_sid",
+    "MT": "track_sid",
+    "EV": "event_id",
+    "SK": "key_sid",
+}
+
+
 class _Json(logging.Formatter):
-    """One object a line: `ts`, `level`, `logger`, `message`, and `exception` where there is one."""
+    """One object a line: `ts`, `level`, `logger`, `message`, and `exception` where there is one.
+
+    The first SID of each kind in the message stands as a field too: `request_id`, `room_sid`, `participant_sid` …
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         entry = {
@@ -63,6 +78,8 @@ class _Json(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        for found in _SID.finditer(entry["message"]):
+            entry.setdefault(_SID_NAMES[found[1]], found[0])
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry, ensure_ascii=False)

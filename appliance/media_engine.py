@@ -204,7 +204,8 @@ class MediaPeer(Protocol):
         """Take the client's last descriptions after a lost socket; return the entries for `synced` (signaling.md 2.9).
 
         Every living connection is listed; an offer that was never answered is repeated with its revision. What takes
-        longer follows as Negotiate.
+        longer follows as Negotiate. A peer that never had a connection, as after a restart of the service, lists a
+        new one to be made, by `create-offer`; those that the client names are of a time that it knows nothing of.
         """
 
     def figures(self) -> PeerFigures: ...
@@ -227,7 +228,7 @@ class MediaEngine(Protocol):
         receive: frozenset[TrackSid],
         peer_connections: Sequence[PeerConnectionState],
     ) -> MediaPeer:
-        """Take a participant in, with its first offer.
+        """Take a participant in, with its first offer; without one, `resync` asks the client for it.
 
         The first Negotiate carries the answer, and the subscriptions that it already serves; a later one the rest.
         A description that cannot be used comes as PeerFailed.

@@ -18,13 +18,15 @@ from appliance.clock import Clock
 from appliance.errors import ConfigurationError
 from appliance.journal import set_up_logging
 from appliance.programs.ready_file import write_ready_file
+from appliance.programs.rooms_admin import VERBS, Place, store_url
 from appliance.programs.state_folder import rooms_state_folder
 from appliance.rooms import certificates, credentials
 from appliance.rooms.callbacks import HttpSink
-from appliance.rooms.credentials import Credentials
 from appliance.rooms.guests import GuestPage, GuestSettings
 from appliance.rooms.ice import TurnServer
-from appliance.rooms.mqtt_events import MqttSink, node_id, service_status
+from appliance.rooms.metrics import Delivery, Metrics
+from appliance.rooms.mqtt_events import DeadLetterNotices, MqttSink, node_id, service_status
+from appliance.rooms.mqtt_state import RetainedStates, Topics
 from appliance.rooms.outbox import Outbox, Sink
 from appliance.rooms.parameters import CreationPolicy
 from appliance.rooms.rest import RestApi, RestSettings
@@ -38,7 +40,6 @@ from appliance.sfu.engine import EmbeddedEngine
 from appliance.system_clock import SystemClock
 from appliance.web_files import web_folder
 
-STORE_FILE = "rooms.sqlite3"
 BROKER_SESSION_S = 86_400
 _PORTS_TO_TRY = 100
 _GOODBYE_S = 1.2
@@ -68,19 +69,22 @@ async def run(settings: RoomsSettings, options: RoomsOptions) -> None:
         doors = _open_doors(settings, options, clock, parts)
         engine = await _open_engine(settings, options)
         parts.push_async_callback(engine.close)
-        store = await parts.enter_async_context(Store(_store_url(settings, options)))
+        store = await parts.enter_async_context(Store(store_url(settings, options.state)))
         service = RoomsService(_service_settings(settings), secrets, engine, store, clock)
         await service.recover()
         tasks = await parts.enter_async_context(_Tasks())
         tasks.add("store", store.watch())
         tasks.add("deadlines", service.run())
-        await _deliver(settings, secrets, service, store, clock, parts, tasks)
+        tasks.add("keys", service.watch_keys())
+        delivery = await _deliver(settings, service, store, clock, parts, tasks)
         sockets = SignalingSockets(service, clock)
+        metrics = Metrics(service, store, clock, lambda: len(sockets), delivery, networks(settings.metrics.allow))
         app = build_app(
             service,
             RestApi(service, _rest_settings(settings), clock),
             GuestPage(service, _guest_settings(settings, doors), clock),
             sockets.handle,
+            metrics.handle,
         )
         await parts.enter_async_context(HttpServer(app, list(doors.values())))
         parts.push_async_callback(_say_goodbye, service, sockets)
@@ -156,10 +160,6 @@ async def _open_engine(settings: RoomsSettings, options: RoomsOptions) -> Embedd
     raise AssertionError("the last port is tried or raises")
 
 
-def _store_url(settings: RoomsSettings, options: RoomsOptions) -> str:
-    return settings.store.url or f"sqlite+aiosqlite:///{(options.state / STORE_FILE).absolute()}"
-
-
 def _service_settings(settings: RoomsSettings) -> ServiceSettings:
     secret = _read_secret("media.turn_secret_file", settings.media.turn_secret_file)
     return ServiceSettings(
@@ -207,17 +207,17 @@ def _guest_settings(settings: RoomsSettings, doors: dict[str, Door]) -> GuestSet
 
 async def _deliver(
     settings: RoomsSettings,
-    secrets: Credentials,
     service: RoomsService,
     store: Store,
     clock: Clock,
     parts: AsyncExitStack,
     tasks: _Tasks,
-) -> None:
+) -> Delivery:
     """Start the outbox of each sink."""
     sinks: list[Sink] = []
+    notices: DeadLetterNotices | None = None
     http = HttpSink(
-        secrets.auth_token,
+        lambda: service.keys.primary_token,
         clock,
         allow=networks(settings.callbacks.allow),
         deny=networks(settings.callbacks.deny),
@@ -226,12 +226,21 @@ async def _deliver(
     sinks.append(await parts.enter_async_context(http))
     if settings.mqtt.url:
         broker = _broker(settings, settings.mqtt.url, clock.now())
-        sinks.append(MqttSink(broker, settings.mqtt.prefix))
+        topics = Topics(settings.mqtt.prefix, service.credentials.account_sid)
+        states = RetainedStates(broker, topics, store, service.rooms_now, service.room_now)
+        service.on_states(states.changed)
+        notices = DeadLetterNotices(broker, topics.dead)
+        sinks.append(MqttSink(broker, settings.mqtt.prefix, states))
         await parts.enter_async_context(broker)
-    for sink in sinks:
-        outbox = Outbox(store, sink, clock, SystemRandom())
+        tasks.add("retained states", states.run())
+        tasks.add("dead letters", notices.run())
+    outboxes = [Outbox(store, sink, clock, SystemRandom()) for sink in sinks]
+    for outbox in outboxes:
+        if notices and outbox.sink_name == HttpSink.name:
+            outbox.on_dead = notices.note
         service.on_events(outbox.wake)
-        tasks.add(f"{sink.name} outbox", outbox.run())
+        tasks.add(f"{outbox.sink_name} outbox", outbox.run())
+    return Delivery(outboxes=tuple(outboxes), http=http)
 
 
 def _broker(settings: RoomsSettings, url: str, started: datetime) -> Broker:
@@ -256,7 +265,7 @@ def _broker(settings: RoomsSettings, url: str, started: datetime) -> Broker:
     )
 
     async def announce() -> None:
-        await broker.publish(online.topic, online.payload, qos=1, retain=True)
+        await broker.publish(online.topic, online.payload, qos=1, retain=True, properties=online.properties)
 
     broker.on_connected(announce)
     return broker
@@ -311,7 +320,7 @@ def exit_with_problems(action: Callable[[], None]) -> None:
         raise SystemExit(78) from None
 
 
-@click.command("rooms")
+@click.group("rooms", invoke_without_command=True)
 @click.option(
     "--config", "config", multiple=True, type=click.Path(path_type=Path), help="rooms.toml; several: later win."
 )
@@ -329,7 +338,9 @@ def exit_with_problems(action: Callable[[], None]) -> None:
 @click.option(
     "--log-format", type=click.Choice(["journal", "plain", "json"]), help="plain on a terminal, else journal."
 )
+@click.pass_context
 def rooms(
+    ctx: click.Context,
     config: Sequence[Path],
     state_dir: Path | None,
     http: str | None,
@@ -345,8 +356,12 @@ def rooms(
     """Run the rooms service: signaling, REST API, status callbacks, guest page and the embedded media engine.
 
     At the first start an account with an auth token and an API key is made; credentials.json in the state directory
-    holds them.
+    holds them. With a verb, administers the service instead: `room-kiosk rooms --state-dir D keys list`.
     """
+    state = (state_dir or rooms_state_folder()).absolute()
+    if ctx.invoked_subcommand:
+        ctx.obj = Place(config=tuple(config), state=state)
+        return
     set_up_logging(log_level, log_format or ("plain" if sys.stderr.isatty() else "journal"))
 
     def start() -> None:
@@ -358,9 +373,11 @@ def rooms(
             advertise=advertise,
             mqtt_url=mqtt_url,
         )
-        options = RoomsOptions(
-            state=(state_dir or rooms_state_folder()).absolute(), ready_file=ready_file, port_fallback=port_fallback
-        )
+        options = RoomsOptions(state=state, ready_file=ready_file, port_fallback=port_fallback)
         asyncio.run(run(settings, options))
 
     exit_with_problems(start)
+
+
+for _verb in VERBS:
+    rooms.add_command(_verb)

@@ -1,7 +1,6 @@
 """How a client gets in: which room it means, a seat, the engine's answer to its first offer (signaling.md 7.1)."""
 
 import asyncio
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +22,7 @@ from appliance.rooms.registry import Attachment, RoomEntry, Stay
 from appliance.rooms.room import Participant, RoomSettings, create_room, joined_to
 from appliance.rooms.room_names import check_room_name, check_scope, out_of_scope, wanted_room
 from appliance.rooms.running import Running, media_policy, media_tracks
+from appliance.rooms.sessions import Sessions
 from appliance.rooms.store.pages import find_room
 from appliance.sids import looks_like, new_participant_sid, new_room_sid, new_track_sid
 from appliance.tokens import AccessToken
@@ -42,8 +42,9 @@ class AdmissionLimits:
 class Admission:
     """Takes in one participant after the other; many may be on their way at once."""
 
-    def __init__(self, running: Running, limits: AdmissionLimits) -> None:
+    def __init__(self, running: Running, limits: AdmissionLimits, sessions: Sessions) -> None:
         self._running = running
+        self._sessions = sessions
         self._limits = limits
 
     async def find_entry(self, token: AccessToken, asked: str | None) -> RoomEntry:
@@ -115,6 +116,7 @@ class Admission:
         self, entry: RoomEntry, token: AccessToken, request: JoinRequest, attachment: Attachment
     ) -> "tuple[Stay, asyncio.Future[None]]":
         sid = new_participant_sid()
+        attachment.session = self._sessions.write(entry.room.sid, sid)
         outcome = entry.room.plan_tracks(None, request.tracks, self._running.clock.now(), new_track_sid)
         stay = Stay(
             room_sid=entry.room.sid,
@@ -188,11 +190,6 @@ class Admission:
         self._running.registry.add_session(stay)
         told = Failed(53205, "Participant disconnected because of duplicate identity")
         return self._running.apply(entry, change, {older.sid: told} if older else {})
-
-
-def new_session() -> str:
-    """Return a session string: opaque, not to be guessed."""
-    return secrets.token_urlsafe(24)
 
 
 def why_gone(stay: Stay) -> RoomError:

@@ -4,9 +4,10 @@ import base64
 import binascii
 from collections import OrderedDict, deque
 
-from appliance.rooms.credentials import Credentials
+from appliance.rooms.key_ring import KeyRing
 from appliance.rooms.problems import RestError
 from appliance.sids import AccountSid
+from appliance.tokens import KeyKind
 
 MAX_FAILURES = 20
 FAILURE_WINDOW_S = 60.0
@@ -47,23 +48,26 @@ def read_basic(header: str | None) -> tuple[str, str] | None:
 class Doorkeeper:
     """Tells whose request it is."""
 
-    def __init__(self, credentials: Credentials, realm: str) -> None:
-        self._credentials = credentials
+    def __init__(self, keys: KeyRing, realm: str) -> None:
+        self._keys = keys
         self._realm = realm
         self._failures = FailureCount()
 
-    def account(self, header: str | None, address: str, now: float) -> AccountSid:
+    def account(self, header: str | None, address: str, now: float, method: str = "GET") -> AccountSid:
         """Return the account of an Authorization header.
 
-        Right credentials are always let in: who shares an address with a guesser is not locked out.
+        Right credentials are always let in: who shares an address with a guesser is not locked out. A restricted key
+        reads only.
 
         Raises:
-            RestError: 20003, or 20429 after too many wrong passwords from this address.
+            RestError: 20003, or 20429 after too many wrong passwords from this address; 20403 a restricted key writes.
         """
         given = read_basic(header)
-        account = self._credentials.account_of(*given) if given else None
-        if account:
-            return account
+        kind = self._keys.kind_of(*given) if given else None
+        if kind is KeyKind.RESTRICTED and method not in ("GET", "HEAD"):
+            raise RestError(403, 20403, "Forbidden")
+        if kind:
+            return self._keys.account_sid
         if header and self._failures.note(address, now):
             raise RestError(429, 20429, "Too Many Requests", {"Retry-After": str(int(FAILURE_WINDOW_S))})
         raise RestError(401, 20003, "Authenticate", {"WWW-Authenticate": f'Basic realm="{self._realm}"'})

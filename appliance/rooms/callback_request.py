@@ -4,11 +4,13 @@ import base64
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 15.0
 TOTAL_TIMEOUT_S = 15.0
+_RETRY_CAUSES = frozenset({"ct", "rt", "4xx", "5xx", "all"})
 _LIMITS_MS: Mapping[str, tuple[int, int]] = {"ct": (100, 10_000), "rt": (100, 15_000), "tt": (100, 15_000)}
 
 
@@ -18,6 +20,8 @@ class CallbackTarget:
 
     `url` is what is asked for and signed: without fragment and user information, with a path, else as configured.
     `receiver` is scheme, host and port; `login` user name and password for HTTP Basic, as bytes of the header.
+    `quick_retries` and `retried_on` are the overrides `rc`, 0 to 5, and `rp`: they add quick attempts in front of the
+    usual ones, and take none away (callbacks.md 10).
     """
 
     url: str
@@ -27,6 +31,12 @@ class CallbackTarget:
     connect_timeout_s: float = CONNECT_TIMEOUT_S
     answer_timeout_s: float = ANSWER_TIMEOUT_S
     total_timeout_s: float = TOTAL_TIMEOUT_S
+    quick_retries: int = 0
+    retried_on: frozenset[str] = frozenset({"ct"})
+
+    def retries_after(self, cause: str) -> int:
+        """Return how many of the first retries come at once after this cause: `ct`, `rt`, `4xx` or `5xx`."""
+        return self.quick_retries if self.retried_on & {cause, "all"} else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +71,18 @@ def read_target(configured: str) -> CallbackTarget:
         connect_timeout_s=overrides.get("ct", CONNECT_TIMEOUT_S),
         answer_timeout_s=overrides.get("rt", ANSWER_TIMEOUT_S),
         total_timeout_s=overrides.get("tt", TOTAL_TIMEOUT_S),
+        **_retries(fragment),
     )
+
+
+def _retries(fragment: str) -> dict[str, Any]:
+    """Return what `rc=3&rp=5xx,rt` says; what is not understood is left out."""
+    given = dict(parse_qsl(fragment))
+    found: dict[str, Any] = {}
+    if given.get("rc") in tuple("012345"):
+        found["quick_retries"] = int(given["rc"])
+    causes = frozenset(given.get("rp", "").split(",")) & _RETRY_CAUSES
+    return found | ({"retried_on": causes} if causes else {})
 
 
 def _overrides(fragment: str) -> dict[str, float]:

@@ -6,7 +6,8 @@ import socket
 import ssl
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
@@ -83,13 +84,18 @@ class HttpSink:
 
     def __init__(
         self,
-        auth_token: str,
+        auth_token: Callable[[], str],
         clock: Clock,
         *,
         allow: tuple[Network, ...],
         deny: tuple[Network, ...],
         ca_file: Path | None = None,
     ) -> None:
+        """Set up.
+
+        Args:
+            auth_token: gives the primary auth token, asked for every attempt.
+        """
         self._auth_token = auth_token
         self._clock = clock
         self._resolver = GuardedResolver(allow, deny)
@@ -121,6 +127,21 @@ class HttpSink:
         assert self._session
         await self._session.close()
 
+    @asynccontextmanager
+    async def turn(self, due: Due) -> AsyncIterator[None]:
+        """Hold one of the four places at the receiver of this room."""
+        target = _target(due)
+        if not target:
+            yield
+            return
+        async with self._turns[target.receiver]:
+            yield
+
+    @property
+    def open_breakers(self) -> int:
+        """How many receivers fail all the time."""
+        return sum(breaker.is_open for breaker in self._breakers.values())
+
     async def ready(self, due: Due) -> None:
         """Wait while the receiver of this room fails all the time."""
         target = _target(due)
@@ -135,8 +156,7 @@ class HttpSink:
         target = _target(due)
         if not target:
             return Outcome(kind=OutcomeClass.REJECTED, error="the room's status callback is no address")
-        async with self._turns[target.receiver]:
-            outcome = await self._send(due, target)
+        outcome = await self._send(due, target)
         breaker = self._breakers[target.receiver]
         was_open = breaker.is_open
         breaker.note(outcome.kind is not OutcomeClass.RETRY, self._clock.monotonic())
@@ -154,7 +174,7 @@ class HttpSink:
             target,
             due.status_callback_method,
             due.params,
-            auth_token=self._auth_token,
+            auth_token=self._auth_token(),
             event_id=due.event_id,
             user_agent=USER_AGENT,
         )
@@ -173,17 +193,25 @@ class HttpSink:
                 timeout=timeout,
             ) as answer:
                 await answer.content.read(_MAX_ANSWER_BYTES)
-                return _judge(answer.status, answer.headers)
+                return _judge(answer.status, answer.headers, target)
         except NotAllowed:
             return _not_allowed(target.host)
+        except aiohttp.ConnectionTimeoutError:
+            return _unreached(target, "ct", "no connection in time")
         except TimeoutError:
-            return Outcome(kind=OutcomeClass.RETRY, error=f"{target.host}: timeout")
+            return _unreached(target, "rt", "no answer in time")
         except aiohttp.InvalidURL as error:
             return Outcome(kind=OutcomeClass.REJECTED, error=f"the room's status callback is no address: {error}")
         except UnicodeError as error:  # a host name that cannot be looked up
             return Outcome(kind=OutcomeClass.REJECTED, error=f"{target.host}: {error}")
         except (aiohttp.ClientError, OSError) as error:
-            return Outcome(kind=OutcomeClass.RETRY, error=f"{target.host}: {type(error).__name__}: {error}")
+            cause = "ct" if isinstance(error, aiohttp.ClientConnectorError) else "rt"
+            return _unreached(target, cause, f"{type(error).__name__}: {error}")
+
+
+def _unreached(target: CallbackTarget, cause: str, error: str) -> Outcome:
+    quick = target.retries_after(cause)
+    return Outcome(kind=OutcomeClass.RETRY, error=f"{target.host}: {error}", quick_retries=quick)
 
 
 def _target(due: Due) -> CallbackTarget | None:
@@ -202,13 +230,18 @@ def _not_allowed(host: str) -> Outcome:
     return Outcome(kind=OutcomeClass.REFUSED, error=f"{host} is in a network that callbacks must not go to")
 
 
-def _judge(status: int, headers: Mapping[str, Any]) -> Outcome:
+def _judge(status: int, headers: Mapping[str, Any], target: CallbackTarget) -> Outcome:
     if 200 <= status < 300:
         return Outcome(kind=OutcomeClass.DELIVERED, status=status)
     if status == 410:
         return Outcome(kind=OutcomeClass.GONE, status=status, error="the receiver is gone")
     kind = OutcomeClass.RETRY if status >= 500 or status in _RETRIED_STATUSES else OutcomeClass.REFUSED
-    return Outcome(kind=kind, status=status, retry_after_s=_retry_after_s(headers.get("Retry-After")))
+    return Outcome(
+        kind=kind,
+        status=status,
+        retry_after_s=_retry_after_s(headers.get("Retry-After")),
+        quick_retries=target.retries_after("5xx" if status >= 500 else "4xx"),
+    )
 
 
 def _retry_after_s(value: str | None) -> float:

@@ -1,6 +1,5 @@
 """The one account of the service: its auth token and its API key, made at the first start, kept in a 0600 file."""
 
-import hmac
 import json
 import os
 import secrets
@@ -18,6 +17,15 @@ FILE_NAME = "credentials.json"
 _ALPHABET = string.ascii_letters + string.digits
 _SECRET_LENGTH = 32
 _FILE_MODE = 0o600
+
+
+def new_auth_token() -> str:
+    return secrets.token_hex(16)
+
+
+def new_key_secret() -> str:
+    """Return a secret for an API key; its ASCII bytes sign (tokens.md 6)."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_LENGTH))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,27 +49,15 @@ class Credentials:
     def new(cls) -> Self:
         return cls(
             account_sid=new_account_sid(),
-            auth_token=secrets.token_hex(16),
+            auth_token=new_auth_token(),
             api_key_sid=new_key_sid(),
-            api_key_secret="".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_LENGTH)),
+            api_key_secret=new_key_secret(),
             service_secret=secrets.token_hex(32),
         )
 
     @property
     def signing_key(self) -> SigningKey:
         return SigningKey(sid=self.api_key_sid, secret=self.api_key_secret, account_sid=self.account_sid)
-
-    def find_key(self, sid: str) -> SigningKey | None:
-        """Return the API key of this SID; what `tokens.verify` asks for."""
-        return self.signing_key if sid == self.api_key_sid else None
-
-    def account_of(self, user: str, password: str) -> AccountSid | None:
-        """Return the account that this user name and password open, or None (rest.md 2). Takes constant time."""
-        given = password.encode("utf-8", "surrogatepass")
-        by_token = hmac.compare_digest(given, self.auth_token.encode())
-        by_key = hmac.compare_digest(given, self.api_key_secret.encode())
-        known = (user == self.account_sid and by_token) or (user == self.api_key_sid and by_key)
-        return self.account_sid if known else None
 
 
 def load_or_make(folder: Path) -> tuple[Credentials, bool]:
@@ -95,8 +91,17 @@ def load(path: Path) -> Credentials:
 
 
 def _make(path: Path) -> Credentials:
-    """Write new ones so that the file is whole or not there at all, and never readable by others."""
     credentials = Credentials.new()
+    save(path, credentials)
+    return credentials
+
+
+def save(path: Path, credentials: Credentials) -> None:
+    """Write them so that the file is whole or not there at all, and never readable by others.
+
+    Raises:
+        ConfigurationError: it cannot be written.
+    """
     unfinished = path.with_suffix(".new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -109,7 +114,6 @@ def _make(path: Path) -> Credentials:
         unfinished.replace(path)
     except OSError as error:
         raise ConfigurationError([f"{path}: cannot be written: {error.strerror}"]) from error
-    return credentials
 
 
 def _read(data: Any) -> Credentials:

@@ -31,12 +31,16 @@ class OutcomeClass(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One attempt. `status` is the HTTP status or the broker's reason code; `retry_after_s` what the receiver asks."""
+    """One attempt. `status` is the HTTP status or the broker's reason code; `retry_after_s` what the receiver asks.
+
+    `quick_retries`: so many of the first retries come at once.
+    """
 
     kind: OutcomeClass
     status: int | None = None
     error: str | None = None
     retry_after_s: float = 0.0
+    quick_retries: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +65,13 @@ def next_step(
     if outcome.kind in (OutcomeClass.GONE, OutcomeClass.REJECTED):
         return NextStep(whole_queue=outcome.kind is OutcomeClass.GONE)
     patience = GIVE_UP_ROOM_ENDED_AFTER if name == EventName.ROOM_ENDED else GIVE_UP_AFTER
-    most = MAX_REFUSED_ATTEMPTS if outcome.kind is OutcomeClass.REFUSED else MAX_ATTEMPTS
+    refused = outcome.kind is OutcomeClass.REFUSED
+    most = max(MAX_REFUSED_ATTEMPTS, 1 + outcome.quick_retries) if refused else MAX_ATTEMPTS
     if attempts >= most or now - occurred_at >= patience:
         return NextStep()
     asked_s = min(outcome.retry_after_s, MOST_RETRY_AFTER_S)
-    return NextStep(next_at=now + timedelta(seconds=max(asked_s, delay_s(attempts, random))))
+    usual_s = LEAST_DELAY_S if attempts <= outcome.quick_retries else delay_s(attempts, random)
+    return NextStep(next_at=now + timedelta(seconds=max(asked_s, usual_s)))
 
 
 def delay_s(attempts: int, random: Random) -> float:

@@ -29,7 +29,14 @@ from appliance.rooms.invitations import (
     read_invitation,
     write_invitation,
 )
-from appliance.rooms.problems import DEFAULT_MORE_INFO, RestError, invalid_parameter, not_found, problem_of
+from appliance.rooms.problems import (
+    DEFAULT_MORE_INFO,
+    RestError,
+    invalid_parameter,
+    not_found,
+    problem_of,
+    unavailable,
+)
 from appliance.rooms.room import ParticipantStatus
 from appliance.rooms.room_names import check_room_name, out_of_scope
 from appliance.rooms.service import RoomsService
@@ -86,7 +93,7 @@ class GuestPage:
         self._settings = settings
         self._clock = clock
         self._secret = service.credentials.service_secret.encode()
-        self._doorkeeper = Doorkeeper(service.credentials, PRODUCT)
+        self._doorkeeper = Doorkeeper(service.keys, PRODUCT)
         self._attempts = FailureCount()
 
     def routes(self) -> list[web.RouteDef]:
@@ -162,7 +169,7 @@ class GuestPage:
         header = request.headers.get("Authorization", "")
         scheme, _, bearer = header.partition(" ")
         if scheme.lower() != "bearer":
-            self._doorkeeper.account(header or None, request.remote or "", self._clock.monotonic())
+            self._doorkeeper.account(header or None, request.remote or "", self._clock.monotonic(), request.method)
             return
         token = self._service.verify_token(bearer.strip())
         found = await self._service.find_room(token.account_sid, room)
@@ -181,7 +188,9 @@ class GuestPage:
         if present and not (present.guest and present.status is ParticipantStatus.RECONNECTING):
             raise RestError(409, 20409, "Somebody in the room has this name", details={"reason": "name_taken"})
         lifetime_s = TOKEN_LIFETIME_S
-        key = self._service.credentials.signing_key
+        key = self._service.keys.signing_key
+        if not key:
+            raise unavailable()
         token = mint(key, identity, now=now, room=room, lifetime_s=lifetime_s, guest=True)
         answer = {
             "token": token,

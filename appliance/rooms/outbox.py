@@ -5,18 +5,24 @@ commit ─▶ wake(room) ─▶ one task for the room: head of its queue ─▶ 
 
 import asyncio
 import logging
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
 from appliance.clock import Clock
 from appliance.rooms.delivery import NextStep, Outcome, OutcomeClass, next_step
 from appliance.rooms.store.deliveries import DeliveryState, Due, head_of_queue, waiting_rooms, write_outcome
-from appliance.rooms.store.store import Store
+from appliance.rooms.store.store import READ_ERRORS, Store
 from appliance.sids import RoomSid
 
 log = logging.getLogger(__name__)
 
 MAX_PARALLEL = 32
+LOOK_EVERY_S = 1.0
+"""For what others put into the queues, as replayed dead letters."""
 
 
 class Sink(Protocol):
@@ -25,11 +31,27 @@ class Sink(Protocol):
     name: str
     """In the delivery table: `http` or `mqtt`."""
 
+    def turn(self, due: Due) -> AbstractAsyncContextManager[None]:
+        """Hold one of the few places at the receiver of this event."""
+
     async def ready(self, due: Due) -> None:
         """Wait until an attempt makes sense, e.g. until there is a connection. Takes as long as it takes."""
 
     async def deliver(self, due: Due) -> Outcome:
         """Make one attempt, within a deadline; what goes wrong outside is an outcome, not an exception."""
+
+
+@dataclass(slots=True)
+class OutboxFigures:
+    """What was done since the start; `attempts` by what they came to."""
+
+    delivered: int = 0
+    dead: int = 0
+    attempts: Counter[str] = field(default_factory=Counter)
+
+    def note(self, outcome: Outcome) -> None:
+        self.attempts[outcome.kind.value] += 1
+        self.delivered += outcome.kind is OutcomeClass.DELIVERED
 
 
 class Outbox:
@@ -41,20 +63,38 @@ class Outbox:
         self._clock = clock
         self._random = random
         self._turns = asyncio.Semaphore(MAX_PARALLEL)
+        self.figures = OutboxFigures()
+        self.on_dead: Callable[[Due, Outcome], None] | None = None
+        """Hears of every event that was given up."""
         self._working: set[str] = set()
         self._again: set[str] = set()
         self._tasks: asyncio.TaskGroup | None = None
 
+    @property
+    def sink_name(self) -> str:
+        return self._sink.name
+
     async def run(self) -> None:
         """Deliver until cancelled, beginning with what an earlier life left."""
         async with asyncio.TaskGroup() as self._tasks:
-            async with self._store.read() as connection:
-                waiting = await waiting_rooms(connection, self._sink.name)
-            for room_sid in waiting:
-                self.wake(RoomSid(room_sid))
+            waiting = await self._look()
             if waiting:
-                log.info("%s: events of %d rooms wait to be delivered", self._sink.name, len(waiting))
-            await asyncio.Event().wait()
+                log.info("%s: events of %d rooms wait to be delivered", self._sink.name, waiting)
+            while True:
+                await asyncio.sleep(LOOK_EVERY_S)
+                try:
+                    await self._look()
+                except READ_ERRORS as error:
+                    log.debug("%s: the queues cannot be read: %s", self._sink.name, error)
+
+    async def _look(self) -> int:
+        """Wake every room with something pending; return how many there are."""
+        async with self._store.read() as connection:
+            waiting = await waiting_rooms(connection, self._sink.name)
+        for room_sid in waiting:
+            if room_sid not in self._working:
+                self.wake(RoomSid(room_sid))
+        return len(waiting)
 
     def wake(self, room_sid: RoomSid) -> None:
         """Look at the queue of a room: something new was committed."""
@@ -83,10 +123,13 @@ class Outbox:
     async def _attempt(self, due: Due) -> None:
         if due.next_at:
             await asyncio.sleep(max(0.0, (due.next_at - self._clock.now()).total_seconds()))
-        await self._sink.ready(due)
-        async with self._turns:
-            began = self._clock.monotonic()
-            outcome = await self._deliver(due)
+        # The receiver's turn first: those who wait for one that hangs must not hold the places of all others.
+        async with self._sink.turn(due):
+            await self._sink.ready(due)
+            async with self._turns:
+                began = self._clock.monotonic()
+                outcome = await self._deliver(due)
+        self.figures.note(outcome)
         took_s = self._clock.monotonic() - began
         now = self._clock.now()
         step = next_step(
@@ -98,6 +141,8 @@ class Outbox:
             random=self._random,
         )
         _log(due, outcome, step, took_s)
+        dead = not step.delivered and not step.next_at
+        self.figures.dead += dead
         await self._store.write(
             write_outcome(
                 due,
@@ -109,6 +154,8 @@ class Outbox:
                 whole_queue=step.whole_queue,
             )
         )
+        if dead and self.on_dead:
+            self.on_dead(due, outcome)
 
     async def _deliver(self, due: Due) -> Outcome:
         try:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from appliance.errors import RoomError
 from appliance.media_engine import MediaPeer, PeerConnectionState, Subscription
@@ -29,6 +30,8 @@ class Attachment:
 class Stay:
     """What runs for one participant, from the first offer to the last goodbye.
 
+    `receiving`: the tracks that the engine is asked to give it, `received_since` since when.
+
     `attachment` is None while the socket is lost; `lost_at` is then when, in seconds of the monotonic clock. `early`
     holds what the engine wants to be sent until Joined was told, and is None from then on. `answered` is done with the
     first answer, or fails with the reason why there is none. `farewell` is what was told when the stay was over.
@@ -49,6 +52,7 @@ class Stay:
     over: bool = False
     farewell: Farewell | None = None
     receiving: frozenset[TrackSid] = frozenset()
+    received_since: dict[TrackSid, datetime] = field(default_factory=dict)
     published_revision: int = 1
     refused: dict[str, RoomError] = field(default_factory=dict)
     subscribed_revision: int = 1
@@ -58,6 +62,13 @@ class Stay:
         """Pass it on where a socket is there and was welcomed; a later welcome holds the whole picture anyway."""
         if self.attachment and self.early is None:
             self.attachment.tell(message)
+
+    def receive(self, wanted: frozenset[TrackSid], now: datetime) -> bool:
+        """Note what it is to receive from now on; tell whether that is something else than before."""
+        changed = wanted != self.receiving
+        self.receiving = wanted
+        self.received_since = {sid: self.received_since.get(sid, now) for sid in wanted}
+        return changed
 
     def published(self, tracks: Sequence[Track]) -> Published:
         ready = [PublishedTrackState(id=track.client_id, sid=track.sid) for track in tracks]
@@ -111,6 +122,10 @@ class Registry:
     def by_sid(self, account_sid: AccountSid, sid: str) -> RoomEntry | None:
         entry = self._by_sid.get(RoomSid(sid))
         return entry if entry and entry.room.account_sid == account_sid else None
+
+    def by_room(self, sid: RoomSid) -> RoomEntry | None:
+        """Return the room of a SID that was checked against its account before."""
+        return self._by_sid.get(sid)
 
     def by_name(self, account_sid: AccountSid, name: str) -> RoomEntry | None:
         return self._by_name.get((account_sid, name))

@@ -1,10 +1,14 @@
-"""Rooms and participants as REST JSON: every field always there, absolute addresses (rest.md 4, 6.1, 8.1). Pure."""
+"""Rooms, participants, tracks and rules as REST JSON: every field always there, addresses absolute (rest.md 4).
+
+Pure.
+"""
 
 from datetime import datetime
 from typing import Any
 
 from appliance.clock import rfc3339_seconds
-from appliance.rooms.room import Participant, Room
+from appliance.rooms.publishing import Track
+from appliance.rooms.room import Participant, Received, Room
 
 
 def room_json(room: Room, base_url: str) -> dict[str, Any]:
@@ -65,6 +69,64 @@ def participant_json(participant: Participant, room: Room, base_url: str) -> dic
             "subscribe_rules": f"{url}/SubscribeRules",
             "anonymize": f"{url}/Anonymize",
         },
+    }
+
+
+def anonymized_json(participant: Participant, room: Room, base_url: str) -> dict[str, Any]:
+    """Return the answer of Anonymize: the participant, without `links`."""
+    whole = participant_json(participant, room, base_url)
+    return {name: value for name, value in whole.items() if name != "links"} | {"url": whole["links"]["anonymize"]}
+
+
+def published_track_json(track: Track, publisher: Participant, room: Room, base_url: str) -> dict[str, Any]:
+    url = f"{base_url}/v1/Rooms/{room.sid}/Participants/{publisher.sid}/PublishedTracks/{track.sid}"
+    return {
+        "sid": track.sid,
+        "participant_sid": publisher.sid,
+        "room_sid": room.sid,
+        "name": track.name,
+        "date_created": rfc3339_seconds(track.created),
+        "date_updated": _date(track.updated),
+        "enabled": track.enabled,
+        "kind": track.kind.value,
+        "url": url,
+    }
+
+
+def subscribed_track_json(received: Received, subscriber: Participant, room: Room, base_url: str) -> dict[str, Any]:
+    track = received.track
+    url = f"{base_url}/v1/Rooms/{room.sid}/Participants/{subscriber.sid}/SubscribedTracks/{track.sid}"
+    return {
+        "sid": track.sid,
+        "participant_sid": subscriber.sid,
+        "publisher_sid": received.publisher_sid,
+        "room_sid": room.sid,
+        "name": track.name,
+        "date_created": rfc3339_seconds(received.since),
+        "date_updated": _date(track.updated),
+        "enabled": track.enabled,
+        "kind": track.kind.value,
+        "url": url,
+    }
+
+
+def subscribe_rules_json(participant: Participant, room: Room) -> dict[str, Any]:
+    return {
+        "participant_sid": participant.sid,
+        "room_sid": room.sid,
+        "date_created": _date(participant.rules_created),
+        "date_updated": _date(participant.rules_updated),
+        "rules": [rule.to_json() for rule in participant.rules],
+    }
+
+
+def recording_rules_json(room: Room) -> dict[str, Any]:
+    """Return the rules of every room: nothing is recorded (rest.md 12)."""
+    return {
+        "room_sid": room.sid,
+        "rules": [{"type": "exclude", "all": True}],
+        "date_created": None,
+        "date_updated": None,
     }
 
 

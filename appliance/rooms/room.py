@@ -90,7 +90,8 @@ class Participant:
     """One stay in the room, from connecting to disconnecting.
 
     `revision` grows with whatever the others see of it. Of one who has left, `tracks` are the last ones
-    (signaling.md 2.6). `key_sid`: the API key that signed the token.
+    (signaling.md 2.6). `key_sid`: the API key that signed the token. `rules_created` and `rules_updated`: when
+    rules were first and last set from outside, None while they are those it connected with.
     """
 
     sid: ParticipantSid
@@ -102,6 +103,8 @@ class Participant:
     ended: datetime | None = None
     tracks: tuple[Track, ...] = ()
     rules: tuple[SubscribeRule, ...] = INCLUDE_ALL
+    rules_created: datetime | None = None
+    rules_updated: datetime | None = None
     revision: int = 1
 
     def facts(self) -> ParticipantFacts:
@@ -112,6 +115,15 @@ class Participant:
             connected=connected,
             duration_s=_whole_seconds(self.started, self.ended),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A track that a participant receives, and since when."""
+
+    track: Track
+    publisher_sid: ParticipantSid
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +229,11 @@ class Room:
         if participant.status is status:
             return Change(room=self)
         changed = replace(participant, status=status, updated=now, revision=participant.revision + 1)
+        return Change(room=self).with_participant(changed)
+
+    def set_rules(self, participant: Participant, rules: tuple[SubscribeRule, ...], now: datetime) -> "Change":
+        """Replace what a participant wants to receive. The others see nothing of it, and there is no event."""
+        changed = replace(participant, rules=rules, rules_created=participant.rules_created or now, rules_updated=now)
         return Change(room=self).with_participant(changed)
 
     def disconnect(self, participant: Participant, reason: LeaveReason, now: datetime) -> "Change":

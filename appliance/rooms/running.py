@@ -13,7 +13,6 @@ from appliance.errors import (
     ParticipantDuplicateIdentityError,
     RoomCompletedError,
     RoomError,
-    SignalingConnectionDisconnectedError,
     SignalingConnectionTimeoutError,
     room_error,
 )
@@ -22,6 +21,7 @@ from appliance.media_engine import (
     Happening,
     Lost,
     MediaEngine,
+    MediaPeer,
     Negotiate,
     PeerFailed,
     PublishedTrack,
@@ -36,7 +36,7 @@ from appliance.rooms.conversation import (
     RoomEnded,
     participant_state,
 )
-from appliance.rooms.events import EndReason, EventName, LeaveReason
+from appliance.rooms.events import EndReason, LeaveReason
 from appliance.rooms.publishing import PublishingOutcome, Track, TrackWish
 from appliance.rooms.registry import Registry, RoomEntry, Stay
 from appliance.rooms.room import Change, Participant, ParticipantStatus, RoomStatus
@@ -47,8 +47,6 @@ from appliance.sids import ParticipantSid, RoomSid, new_track_sid
 log = logging.getLogger(__name__)
 
 _REMEMBERED_SESSIONS = 2000
-_MOVES_TRACKS = (EventName.PARTICIPANT_CONNECTED, EventName.TRACK_ADDED, EventName.TRACK_REMOVED)
-"""After these somebody may have to receive something else; muting is no reason to look through a whole room."""
 CommitListener = Callable[[RoomSid], None]
 
 
@@ -65,15 +63,61 @@ class Running:
         self.clock = clock
         self._over_mqtt = over_mqtt
         self._listeners: list[CommitListener] = []
+        self._state_listeners: list[CommitListener] = []
         self._closing: set[asyncio.Task[None]] = set()
         self._ended_sessions: OrderedDict[str, RoomError] = OrderedDict()
 
     def on_events(self, listener: CommitListener) -> None:
         self._listeners.append(listener)
 
-    def why_ended(self, session: str) -> RoomError:
-        """Return what a client that wants to resume this session has to be told."""
-        return self._ended_sessions.get(session) or SignalingConnectionDisconnectedError()
+    def on_states(self, listener: CommitListener) -> None:
+        self._state_listeners.append(listener)
+
+    def why_ended(self, session: str) -> RoomError | None:
+        """Return what a client that wants to resume this session has to be told, None where it is not known here."""
+        return self._ended_sessions.get(session)
+
+    def remember(self, entry: RoomEntry, participant: Participant, session: str) -> None:
+        """Take up a stay of an earlier life of the service, which has neither socket nor media yet."""
+        answered = asyncio.get_running_loop().create_future()
+        answered.set_result(None)
+        # Revisions of an earlier life were counted from 1, or from an earlier time (signaling.md 2.9).
+        revision = int(self.clock.now().timestamp() * 1000)
+        stay = Stay(
+            room_sid=entry.room.sid,
+            participant_sid=participant.sid,
+            identity=participant.identity,
+            session=session,
+            answered=answered,
+            client_revision=0,
+            lost_at=self.clock.monotonic(),
+            early=None,
+            published_revision=revision,
+            subscribed_revision=revision,
+        )
+        entry.stays[participant.sid] = stay
+        self.registry.add_session(stay)
+
+    def rejoin(self, stay: Stay) -> MediaPeer:
+        """Give media to a stay of an earlier life; the engine will ask the client for an offer.
+
+        Raises:
+            RoomError: 53305 where the engine has no room left.
+        """
+        found = self.find(stay)
+        assert found, "a stay that is not over has a participant"
+        entry, participant = found
+        stay.receive(entry.room.received_by(participant.sid, participant.rules), self.clock.now())
+        stay.peer = self.engine.join(
+            stay.room_sid,
+            stay.participant_sid,
+            media_policy(entry),
+            lambda happening: self.happened(stay, happening),
+            tracks=media_tracks(participant.tracks),
+            receive=stay.receiving,
+            peer_connections=(),
+        )
+        return stay.peer
 
     def apply(
         self, entry: RoomEntry, change: Change, farewells: Mapping[ParticipantSid, Farewell] | None = None
@@ -86,6 +130,7 @@ class Running:
         Returns:
             A future that is done with the commit.
         """
+        before = {participant.sid: participant for participant in entry.room.participants}
         entry.room = change.room
         written = self.write(change)
         for participant in change.participants.values():
@@ -93,13 +138,17 @@ class Running:
                 self._part(entry, participant, farewells or {})
         if change.room.status is not RoomStatus.IN_PROGRESS:
             self.registry.remove(entry)
-        states = [participant_state(participant) for participant in change.participants.values()]
+        visible = [each for each in change.participants.values() if _is_news(before.get(each.sid), each)]
+        states = [participant_state(participant) for participant in visible]
         for stay in entry.stays.values():
             seen = tuple(state for state in states if state.sid != stay.participant_sid)
             if seen:
                 stay.tell(Changed(participants=seen))
-        if any(event.name in _MOVES_TRACKS for event in change.events):
+        if any(_matter(before.get(sid)) != _matter(each) for sid, each in change.participants.items()):
             self.resubscribe(entry)
+        if not change.events:
+            for listener in self._state_listeners:
+                listener(change.room.sid)
         _log(change)
         return written
 
@@ -150,11 +199,13 @@ class Running:
 
     def resubscribe(self, entry: RoomEntry) -> None:
         """Want everybody to receive what their rules say now."""
+        now = self.clock.now()
         for participant in entry.room.participants:
             stay = entry.stays.get(participant.sid)
+            if not stay:
+                continue
             wanted = entry.room.received_by(participant.sid, participant.rules)
-            if stay and stay.peer and wanted != stay.receiving:
-                stay.receiving = wanted
+            if stay.receive(wanted, now) and stay.peer:
                 stay.peer.receive(wanted)
 
     # --- tracks -------------------------------------------------------------------------------------------------------
@@ -249,6 +300,18 @@ class Running:
 
     def end(self, entry: RoomEntry, status: RoomStatus, reason: EndReason) -> "asyncio.Future[None]":
         return self.apply(entry, entry.room.end(status, reason, self.clock.now()))
+
+
+def _is_news(before: Participant | None, after: Participant) -> bool:
+    """Tell whether the others see a participant change; what it wants to receive is its own affair."""
+    return before is None or before.revision != after.revision
+
+
+def _matter(participant: Participant | None) -> tuple[object, ...] | None:
+    """Return what subscribe rules look at. Muting is not in it: no reason to look through a whole room."""
+    if participant is None or participant.status is ParticipantStatus.DISCONNECTED:
+        return None
+    return participant.rules, tuple((track.sid, track.priority) for track in participant.tracks)
 
 
 def media_tracks(tracks: Sequence[Track]) -> tuple[PublishedTrack, ...]:

@@ -29,23 +29,27 @@ PORTS_TO_TRY = 100
 _BACKLOG = 128
 
 
-def build_app(service: RoomsService, rest: RestApi, guests: GuestPage, signaling: Handler) -> web.Application:
+def build_app(
+    service: RoomsService, rest: RestApi, guests: GuestPage, signaling: Handler, metrics: Handler | None = None
+) -> web.Application:
     """Return the application; what nothing else serves is answered by the REST API, authentication first."""
 
     async def healthz(request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
 
     async def readyz(request: web.Request) -> web.Response:
-        healthy = service.store.healthy
-        return web.json_response(
-            {"status": "ok" if healthy else "store cannot be written"}, status=200 if healthy else 503
-        )
+        status = "stopping" if service.stopping else "ok" if service.store.healthy else "store cannot be written"
+        return web.json_response({"status": status}, status=200 if status == "ok" else 503)
 
     # One byte more than a body may have, so that the API itself says that it is too large.
     app = web.Application(client_max_size=MAX_BODY_BYTES + 1)
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/signaling", signaling)])
+    app.add_routes([web.get("/openapi.json", rest.handle_description)])
+    if metrics:
+        app.add_routes([web.get("/metrics", metrics)])
     app.add_routes(guests.routes())
-    app.router.add_route("*", "/{path:.*}", rest.handle)
+    # Not `.*`: a name may hold a line break, encoded, and its error is the API's to tell.
+    app.router.add_route("*", r"/{path:[\s\S]*}", rest.handle)
     return app
 
 

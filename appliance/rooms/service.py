@@ -14,15 +14,18 @@ from appliance.clock import Clock
 from appliance.errors import (
     AccessTokenIssuerInvalidError,
     ParticipantSessionTooLongError,
+    RoomCompletedError,
     RoomConnectFailedError,
     RoomError,
     RoomKioskError,
     RoomQuotaExceededError,
     RoomRoomExistsError,
     RoomStatusInvalidError,
+    SignalingConnectionDisconnectedError,
+    SignalingConnectionTimeoutError,
 )
 from appliance.media_engine import MediaEngine, PeerConnectionState
-from appliance.rooms.admission import Admission, AdmissionLimits, new_session, why_gone
+from appliance.rooms.admission import Admission, AdmissionLimits, why_gone
 from appliance.rooms.conversation import (
     Failed,
     Joined,
@@ -40,14 +43,27 @@ from appliance.rooms.credentials import Credentials
 from appliance.rooms.deadlines import room_deadline, stays_over
 from appliance.rooms.events import EndReason, LeaveReason
 from appliance.rooms.ice import TurnServer
+from appliance.rooms.key_ring import KeyRing
 from appliance.rooms.registry import Attachment, RoomEntry, Stay
-from appliance.rooms.room import ParticipantStatus, Room, RoomSettings, RoomStatus, create_room
+from appliance.rooms.room import (
+    Participant,
+    ParticipantStatus,
+    Received,
+    Room,
+    RoomSettings,
+    RoomStatus,
+    Track,
+    create_room,
+)
 from appliance.rooms.room_names import check_room_name, check_scope
 from appliance.rooms.running import CommitListener, Running
+from appliance.rooms.sessions import Sessions, bereft
+from appliance.rooms.store.anonymizing import anonymize
 from appliance.rooms.store.changes import prune, rooms_in_progress
 from appliance.rooms.store.pages import find_room
 from appliance.rooms.store.store import Store
-from appliance.sids import AccountSid, ParticipantSid, RoomSid, looks_like, new_room_sid
+from appliance.rooms.subscribe_rules import SubscribeRule
+from appliance.sids import AccountSid, KeySid, ParticipantSid, RoomSid, looks_like, new_room_sid
 from appliance.signaling.states import IceServer
 from appliance.tokens import AccessToken, verify
 
@@ -99,7 +115,10 @@ class RoomsService:
     ) -> None:
         self.settings = settings
         self.credentials = credentials
+        self.keys = KeyRing(credentials, clock)
+        self._sessions = Sessions(credentials.service_secret)
         self.store = store
+        self.stopping = False
         self._clock = clock
         self._running = Running(engine, store, clock, over_mqtt=settings.events_over_mqtt)
         self._admission = Admission(
@@ -109,12 +128,26 @@ class RoomsService:
                 max_rooms=settings.max_rooms,
                 max_participants=settings.max_participants,
             ),
+            self._sessions,
         )
         self._pruned_at: float | None = None
 
     def on_events(self, listener: CommitListener) -> None:
         """Hear of every room whose events have just been committed; called on the loop with the room's SID."""
         self._running.on_events(listener)
+
+    def on_states(self, listener: CommitListener) -> None:
+        """Hear of every room in which something changed that is no event; called on the loop with the room's SID."""
+        self._running.on_states(listener)
+
+    def rooms_now(self) -> list[Room]:
+        """Return the rooms in progress."""
+        return [entry.room for entry in self._running.registry if not entry.opening]
+
+    def room_now(self, sid: str) -> Room | None:
+        """Return the room in progress of this SID."""
+        entry = self._running.registry.by_room(RoomSid(sid))
+        return entry.room if entry and not entry.opening else None
 
     # --- for sockets --------------------------------------------------------------------------------------------------
 
@@ -140,7 +173,7 @@ class RoomsService:
                 53206 quota, 53403 the offer, 53004 no offer, 53103 and 53104 no better code.
         """
         token = self.verify_token(request.token)
-        attachment = Attachment(new_session(), tell)
+        attachment = Attachment("", tell)
         try:
             entry = await self._admission.find_entry(token, request.room)
             stay, written = await self._admission.take_in(entry, token, request, attachment)
@@ -226,8 +259,8 @@ class RoomsService:
         token = self.verify_token(request.token)
         stay = self._running.registry.by_session(request.session)
         found = self._running.find(stay) if stay else None
-        if not stay or not found or not stay.peer:
-            raise self._running.why_ended(request.session)
+        if not stay or not found:
+            raise await self._why_ended(token.account_sid, request.session)
         entry, participant = found
         if token.identity != participant.identity or token.account_sid != entry.room.account_sid:
             raise AccessTokenIssuerInvalidError
@@ -239,9 +272,21 @@ class RoomsService:
             stay.client_revision = request.revision
             self._running.publish(entry, stay, participant, request.tracks)
         self._set_connected(stay)
+        peer = stay.peer or self._running.rejoin(stay)
         stay.attachment = Attachment(stay.session, tell)
-        self._welcome_back(stay, stay.peer.resync(request.peer_connections))
+        self._welcome_back(stay, peer.resync(request.peer_connections))
         return stay.attachment
+
+    async def _why_ended(self, account_sid: AccountSid, session: str) -> RoomError:
+        """Return what a client is told whose session is not here; it may be of an earlier life of the service."""
+        known = self._running.why_ended(session)
+        sids = self._sessions.read(session)
+        if known or not sids:
+            return known or SignalingConnectionDisconnectedError()
+        async with self.store.read() as connection:
+            room = await find_room(connection, account_sid, sid=sids[0])
+        ended = room is not None and room.status is not RoomStatus.IN_PROGRESS
+        return RoomCompletedError() if ended else SignalingConnectionTimeoutError()
 
     def _set_connected(self, stay: Stay) -> None:
         found = self._running.find(stay)
@@ -279,10 +324,12 @@ class RoomsService:
         """
         now = self._clock.now().timestamp()
         try:
-            return verify(token, self.credentials.find_key, now=now, leeway_s=self.settings.token_leeway_s)
+            verified = verify(token, self.keys.find_key, now=now, leeway_s=self.settings.token_leeway_s)
         except RoomError as error:
             log.info("access token refused: %d %s", error.code, error)  # never the token
             raise
+        self.keys.note_use(verified.key_sid)
+        return verified
 
     # --- for REST and the guest page ----------------------------------------------------------------------------------
 
@@ -334,6 +381,53 @@ class RoomsService:
         if written:
             await self._durable(written)
 
+    async def set_rules(
+        self, account_sid: AccountSid, room_sid: RoomSid, sid: ParticipantSid, rules: tuple[SubscribeRule, ...]
+    ) -> Participant | None:
+        """Replace the rules by which a participant receives tracks; None where it is not in the room any more.
+
+        Durable when this returns; the media follows.
+
+        Raises:
+            StoreUnavailable: it could not be made durable.
+        """
+        entry = self._in_progress(account_sid, room_sid)
+        participant = entry.room.participant(sid) if entry else None
+        if not entry or not participant:
+            return None
+        change = entry.room.set_rules(participant, rules, self._clock.now())
+        await self._durable(self._running.apply(entry, change))
+        log.info("%s in %s: %d subscribe rules", sid, room_sid, len(rules))
+        return change.participants[sid]
+
+    def published_by(self, room_sid: RoomSid, sid: ParticipantSid) -> tuple[Track, ...]:
+        """Return the tracks that a participant publishes now: none where it has left."""
+        entry = self._running.registry.by_room(room_sid)
+        participant = entry.room.participant(sid) if entry else None
+        return participant.tracks if participant else ()
+
+    def received_by(self, room_sid: RoomSid, sid: ParticipantSid) -> tuple[Received, ...]:
+        """Return the tracks that a participant receives now by its rules, without those that failed to get there."""
+        entry = self._running.registry.by_room(room_sid)
+        stay = entry.stays.get(sid) if entry else None
+        if not entry or not stay:
+            return ()
+        failed = {subscription.track_sid for subscription in stay.subscriptions if subscription.error_code}
+        return tuple(
+            Received(track=track, publisher_sid=publisher.sid, since=stay.received_since[track.sid])
+            for publisher in entry.room.others(sid)
+            for track in publisher.tracks
+            if track.sid in stay.received_since and track.sid not in failed
+        )
+
+    async def anonymize(self, room_sid: RoomSid, sid: ParticipantSid) -> None:
+        """Put the SID of somebody who has left in place of the identity, also in stored events; durable on return.
+
+        Raises:
+            StoreUnavailable: it could not be made durable.
+        """
+        await self._durable(self.store.write(anonymize(room_sid, sid)))
+
     async def find_room(self, account_sid: AccountSid, key: str) -> Room | None:
         """Return the room of this SID in any status, or the one in progress of this name, as it is stored."""
         async with self.store.read() as connection:
@@ -367,22 +461,21 @@ class RoomsService:
     async def recover(self) -> None:
         """Take up what an earlier life left in the store; call once, before anything else.
 
-        Nobody's media survived: whoever was in a room has left it. A room made by REST goes on, empty; an ad-hoc room
-        has failed.
+        Nobody's media survived, but the session time-out begins only now: whoever was in a room may resume in it.
         """
+        await self.keys.open(self.store)
         async with self.store.read() as connection:
             left = await rooms_in_progress(connection)
         for room in left:
             entry = RoomEntry(room=room)
             self._running.registry.add(entry)
-            if room.ad_hoc:
-                self._running.end(entry, RoomStatus.FAILED, EndReason.FAILED)
-                continue
             for participant in room.participants:
-                change = entry.room.disconnect(participant, LeaveReason.CONNECTION_LOST, self._clock.now())
-                self._running.apply(entry, change)
+                self._running.remember(entry, participant, self._sessions.write(room.sid, participant.sid))
+            if room.participants:
+                self._running.apply(entry, bereft(room, self._clock.now()))
         if left:
-            log.info("found %d rooms in progress, of which %d go on", len(left), len(self._running.registry))
+            people = sum(len(room.participants) for room in left)
+            log.info("found %d rooms in progress, whose %d participants may resume", len(left), people)
         self.expire()
 
     async def run(self) -> None:
@@ -390,6 +483,19 @@ class RoomsService:
         while True:
             await asyncio.sleep(_TICK_S)
             self.expire()
+
+    async def watch_keys(self) -> None:
+        """Follow changes of the API keys and auth tokens, until cancelled."""
+        await self.keys.run(self.store, self.drop_key)
+
+    def drop_key(self, key_sid: KeySid) -> None:
+        """Disconnect everybody who joined with this key (tokens.md 6.1)."""
+        told = Failed(AccessTokenIssuerInvalidError.number, AccessTokenIssuerInvalidError.default_message)
+        for entry in self._running.registry:
+            for participant in entry.room.participants:
+                stay = entry.stays.get(participant.sid)
+                if stay and participant.key_sid == key_sid:
+                    self._running.disconnect(stay, LeaveReason.KEY_REVOKED, told)
 
     def expire(self) -> None:
         """End what is due now: lost sessions, stays that last too long, rooms; forget what is too old to keep."""
@@ -410,6 +516,7 @@ class RoomsService:
 
     async def close(self) -> None:
         """Close every socket so that its client tries to come back, and give the media back. Rooms stay as they are."""
+        self.stopping = True
         for entry in self._running.registry:
             for stay in list(entry.stays.values()):
                 stay.tell(Stopping())

@@ -73,7 +73,7 @@ def _wishes(tracks: Iterable[LocalTrackState]) -> tuple[TrackWish, ...]:
 
 def _rules(subscribe: SubscribeState) -> tuple[SubscribeRule, ...]:
     # A rule without `all` names tracks in a way that no client's message has; it selects nothing.
-    return tuple(SubscribeRule(type=RuleType(rule.type.value)) for rule in subscribe.rules if rule.all)
+    return tuple(SubscribeRule(type=RuleType(rule.type.value), all=True) for rule in subscribe.rules if rule.all)
 
 
 # --- to the client ---------------------------------------------------------------------------------------------------

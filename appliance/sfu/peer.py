@@ -93,6 +93,8 @@ class Peer:
         self._relay = DataRelay(self._published_data, router.add)
         self._pc_id = ""
         self._closed_ids: set[str] = set()
+        self._asked_id = ""
+        self._asked_at = 0.0
         self._revision = 0
         self._answer: Description | None = None
         self._offer: _Offer | None = None
@@ -126,14 +128,23 @@ class Peer:
             self._announce(*replies)
 
     def resync(self, states: Sequence[PeerConnectionState]) -> tuple[PeerConnectionState, ...]:
+        if not self._pc_id:
+            self._ask_for_offer(states)
         replies = [reply for state in states if (reply := self._described(state, again=True)) is not None]
         if self._connection is None:
-            return ()
+            asked = Description(type=DescriptionType.CREATE_OFFER, revision=1)
+            return (PeerConnectionState(id=self._asked_id, description=asked),) if self._asked_id else ()
         if self._offer is not None:
             offer = Description(type=DescriptionType.OFFER, revision=self._offer.revision, sdp=self._offer.sdp)
             self._offer.sent_at = self._now()
             return (PeerConnectionState(id=self._pc_id, description=offer),)
         return tuple(replies[-1:]) or (PeerConnectionState(id=self._pc_id),)
+
+    def _ask_for_offer(self, states: Sequence[PeerConnectionState]) -> None:
+        """Want a new peer connection of the client; what it names is of a time that we know nothing of (2.9)."""
+        self._asked_id = self._asked_id or secrets.token_hex(16)
+        self._asked_at = self._now()
+        self._closed_ids.update(state.id for state in states if state.id != self._asked_id)
 
     def figures(self) -> PeerFigures:
         connection = self._connection
@@ -179,11 +190,13 @@ class Peer:
 
     def _client_closed(self, pc_id: str) -> None:
         self._closed_ids.add(pc_id)
+        if pc_id == self._asked_id:
+            self._asked_id = ""  # the client gave up on it, and offers by another one
         if pc_id == self._pc_id:
             self._hang_up()
 
     def _offered(self, pc_id: str, offer: Description, *, again: bool) -> PeerConnectionState | None:
-        if self._connection is not None and pc_id != self._pc_id:
+        if (self._connection is not None and pc_id != self._pc_id) or self._asked_id not in ("", pc_id):
             logger.warning("%s: offer on a second peer connection ignored", self.sid)
             return None
         if self._connection is not None and (self._offer is not None or offer.revision <= self._revision):
@@ -233,6 +246,7 @@ class Peer:
 
     def _pick_up(self, pc_id: str) -> None:
         self._pc_id = pc_id
+        self._asked_id = ""
         self._revision = 0
         self._connection = self._connect(
             self._policy,
@@ -278,6 +292,9 @@ class Peer:
         """Do what is due; called by the engine about every 50 ms."""
         connection = self._connection
         if connection is None:
+            if self._asked_id and now - self._asked_at > SILENCE_LIMIT_S and not self._is_lost:
+                self._is_lost = True
+                self._emit(Lost(reason=f"no offer within {SILENCE_LIMIT_S:.0f} s"))
             return
         connection.tick(now)
         if now - connection.heard_at > SILENCE_LIMIT_S and not self._is_lost:

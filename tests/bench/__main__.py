@@ -1,10 +1,10 @@
-"""`./run bench [call] [start] [--write]`: run the measurements, print them, and with --write keep them."""
+"""`./run bench [call] [start] [rest] [--write]`: run the measurements, print them, and with --write keep them."""
 
 import argparse
 
-from tests.bench import call, start
+from tests.bench import call, rest, start
 
-MEASUREMENTS = {"call": call.run, "start": start.run}
+MEASUREMENTS = {"call": call.run, "start": start.run, "rest": rest.run}
 
 
 def main() -> None:

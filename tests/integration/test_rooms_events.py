@@ -26,6 +26,7 @@ from tests.support.callback_receiver import CallbackReceiver
 from tests.support.conditions import until, until_told
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt_listener import MqttListener
+from tests.support.rooms_admin import administer
 from tests.support.rooms_running import RunningRooms, microphone, running_rooms
 
 STORY = [
@@ -77,7 +78,7 @@ class Impatient(Random):
 def http_sink(running: RunningRooms, **more: Any) -> HttpSink:
     rules = CallbackSettings()
     given = {"allow": networks(rules.allow), "deny": networks(rules.deny)} | more
-    return HttpSink(running.credentials.auth_token, SystemClock(), **given)
+    return HttpSink(lambda: running.service.keys.primary_token, SystemClock(), **given)
 
 
 @asynccontextmanager
@@ -314,6 +315,57 @@ async def test_a_name_is_checked_after_it_was_looked_up(tmp_path: Path) -> None:
 async def rows_of(running: RunningRooms) -> list[Any]:
     async with running.store.engine.connect() as connection:
         return list(await connection.execute(sa.select(deliveries)))
+
+
+async def test_many_rooms_of_a_receiver_that_hangs_leave_places_for_others(tmp_path: Path) -> None:
+    release = asyncio.Event()
+    hanging, heard = 0, []
+
+    async def hang(request: web.Request) -> web.Response:
+        nonlocal hanging
+        hanging += 1
+        await release.wait()
+        return web.Response()
+
+    async def work(request: web.Request) -> web.Response:
+        heard.append(request.path)
+        return web.Response()
+
+    async with listening(hang) as slow, listening(work) as quick, posting(tmp_path) as running:
+        account = running.credentials.account_sid
+        for number in range(40):
+            await running.service.create_room(account, f"slow {number}", RoomSettings(status_callback=slow))
+        await until("the places at the slow one are taken", lambda: hanging == 4)
+        await running.service.create_room(account, "quick", RoomSettings(status_callback=f"{quick}/works"))
+        await until("the other receiver is called", lambda: heard)
+        assert hanging == 4
+        release.set()
+
+
+async def test_dead_letters_can_be_listed_and_replayed_beside_the_running_service(tmp_path: Path) -> None:
+    handler, events = scripted(404, 404, 404, 404, 200)
+    async with listening(handler) as address, posting(tmp_path, settings_for(address)) as running:
+        room_sid = await tell_story(running)
+        await until("the last event arrives", lambda: events[-1:] == ["room-ended"])
+        await until_settled(running)
+        (dead,) = json.loads(await administer(tmp_path, "callbacks", "list", "--state", "dead", "--json"))
+        (shown,) = json.loads(await administer(tmp_path, "callbacks", "show", dead["event_id"]))
+        await administer(tmp_path, "callbacks", "replay", dead["event_id"])
+        await until("it arrives", lambda: events[-1] == "room-created")
+        await until_states(running, "delivered", len(STORY))
+
+    assert (dead["name"], dead["room_sid"], dead["attempts"]) == ("room-created", room_sid, 4)
+    assert (shown["last_status"], shown["params"]["SequenceNumber"]) == (404, 0)
+
+
+async def test_what_is_dropped_is_not_sent(tmp_path: Path) -> None:
+    with CallbackReceiver() as receiver:
+        async with running_rooms(tmp_path, settings_for(receiver.url)) as running:
+            room_sid = await tell_story(running)
+            await administer(tmp_path, "callbacks", "drop", "--room", room_sid)
+            assert await states(running) == []
+
+    assert receiver.received == []
 
 
 # --- MQTT -------------------------------------------------------------------------------------------------------------

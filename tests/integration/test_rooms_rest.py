@@ -1,9 +1,8 @@
 """The REST API on loopback: by the unmodified helper library, and by hand where the library is too well-behaved."""
 
 import asyncio
-import base64
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,10 @@ from typing import Any
 import aiohttp
 import pytest
 from twilio.base.exceptions import TwilioRestException
-from twilio.rest import Client as Twilio
-from yarl import URL
 
 from appliance.rooms.conversation import Removed, RoomEnded
 from appliance.rooms.rest import RestSettings
+from tests.support.library_calls import Caller, basic, library
 from tests.support.manual_clock import ManualClock
 from tests.support.rooms_running import RunningRooms, microphone, running_rooms
 
@@ -43,47 +41,10 @@ async def running(tmp_path: Path) -> AsyncIterator[RunningRooms]:
         yield running
 
 
-class Caller:
-    """Calls the API by hand."""
-
-    def __init__(self, running: RunningRooms, session: aiohttp.ClientSession) -> None:
-        keys = running.credentials
-        self.url = running.url
-        self.session = session
-        self.authorization = _basic(keys.account_sid, keys.auth_token)
-
-    async def __call__(
-        self, method: str, path: str, form: Any = None, *, headers: dict[str, str] | None = None, **more: Any
-    ) -> tuple[int, Any, dict[str, str]]:
-        """Return status, body and headers; `path` goes out as it is."""
-        sent = {"Authorization": self.authorization} | (headers or {})
-        url = URL(self.url + path, encoded=True)
-        async with self.session.request(method, url, data=form, headers=sent, allow_redirects=False, **more) as answer:
-            return answer.status, await answer.json(), dict(answer.headers)
-
-
 @pytest.fixture
 async def call(running: RunningRooms) -> AsyncIterator[Caller]:
     async with aiohttp.ClientSession() as session:
         yield Caller(running, session)
-
-
-def _basic(user: str, password: str) -> str:
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
-
-
-async def library(running: RunningRooms, use: Callable[[Any], Any], *, api_key: bool = False) -> Any:
-    """Let `use` work with the library's `client.video.v1` on a thread."""
-    keys = running.credentials
-    if api_key:
-        client = Twilio(keys.api_key_sid, keys.api_key_secret, keys.account_sid)
-    else:
-        client = Twilio(keys.account_sid, keys.auth_token)
-    client.video.base_url = running.url
-    try:
-        return await asyncio.to_thread(use, client.video.v1)
-    finally:
-        client.http_client.session.close()
 
 
 # --- the unmodified library -------------------------------------------------------------------------------------------
@@ -244,7 +205,7 @@ async def test_an_error_has_exactly_four_keys(call: Caller) -> None:
 
 @pytest.mark.parametrize(
     "authorization",
-    [None, "", "Bearer x", "Basic", "Basic ###", _basic("AC" + "0" * 32, "x"), _basic("x", ""), "Basic " + "A" * 4000],
+    [None, "", "Bearer x", "Basic", "Basic ###", basic("AC" + "0" * 32, "x"), basic("x", ""), "Basic " + "A" * 4000],
 )
 async def test_who_is_not_known_gets_401_even_for_paths_that_are_not_there(
     running: RunningRooms, authorization: str | None
@@ -259,7 +220,7 @@ async def test_who_is_not_known_gets_401_even_for_paths_that_are_not_there(
 
 
 async def test_guessing_is_slowed_down_and_the_owner_is_not(running: RunningRooms, call: Caller) -> None:
-    wrong = {"Authorization": _basic(running.credentials.account_sid, "guess")}
+    wrong = {"Authorization": basic(running.credentials.account_sid, "guess")}
     statuses = [(await call("GET", "/v1/Rooms", headers=wrong))[0] for _ in range(22)]
 
     assert statuses == [401] * 20 + [429] * 2
@@ -275,6 +236,7 @@ async def test_guessing_is_slowed_down_and_the_owner_is_not(running: RunningRoom
         ("GET", "/v1/Rooms//Participants", 404, 20404),
         ("GET", "/v1/Rooms/%FF", 404, 20404),
         ("GET", "/v1/Rooms/a%00b", 404, 20404),
+        ("GET", "/v1/Rooms/a%0Ab", 404, 20404),
         ("GET", "/v1/Rooms/lobby/Participants/x/PublishedTracks", 404, 20404),
         ("DELETE", "/v1/Rooms", 405, 20004),
         ("PUT", "/v1/Rooms/lobby", 405, 20004),

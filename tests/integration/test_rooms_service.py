@@ -520,32 +520,6 @@ async def test_a_stay_ends_with_53216_when_the_room_says_so(running: RunningRoom
     assert ann.failures == [53216]
 
 
-async def test_after_a_restart_a_rest_room_goes_on_and_an_ad_hoc_room_has_failed(tmp_path: Path) -> None:
-    async with running_rooms(tmp_path) as running:
-        account = running.credentials.account_sid
-        made = await running.service.create_room(account, "lobby", RoomSettings())
-        await running.client("ann").join("lobby", microphone())
-        ad_hoc = await running.client("bob").join("hall", microphone())
-
-    async with running_rooms(tmp_path) as running:
-        await settled(running)
-        kept = await running.service.find_room(account, made.sid)
-        failed = await running.service.find_room(account, ad_hoc.room_sid)
-
-        assert kept
-        assert failed
-        assert (kept.status, failed.status) == (RoomStatus.IN_PROGRESS, RoomStatus.FAILED)
-        assert {row.status for row in await rows(running, participants)} == {"disconnected"}
-        by_room = [row for row in await rows(running, events) if row.room_sid == ad_hoc.room_sid]
-        assert [row.seq for row in sorted(by_room, key=lambda row: row.seq)] == list(range(6))
-        assert (by_room[-1].name, by_room[-1].params["RoomStatus"], by_room[-1].reason) == (
-            "room-ended",
-            "failed",
-            "failed",
-        )
-        assert (await running.client("ann").join("lobby")).room_sid == made.sid
-
-
 async def test_a_deadline_that_passed_while_the_service_was_down_fires_at_the_start(tmp_path: Path) -> None:
     clock = ManualClock()
     async with running_rooms(tmp_path, clock=clock) as running:

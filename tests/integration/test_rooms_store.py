@@ -16,6 +16,7 @@ from appliance.rooms.room import RoomSettings
 from appliance.rooms.service import StoreUnavailable
 from appliance.rooms.store.store import Store
 from appliance.rooms.store.tables import events, rooms
+from tests.support import rooms_running
 from tests.support.conditions import until
 from tests.support.rooms_running import RunningRooms, microphone, running_rooms
 
@@ -75,31 +76,29 @@ async def test_jobs_are_written_in_the_order_of_the_calls(tmp_path: Path) -> Non
 
         return write
 
-    async with Store(f"sqlite+aiosqlite:///{tmp_path / 'a.sqlite3'}") as store:
+    async with Store(rooms_running.database_of(tmp_path)) as store:
         await asyncio.gather(*(store.write(job(number)) for number in range(500)))
 
     assert done == list(range(500))
 
 
 async def test_what_is_queued_when_the_store_closes_is_still_written(tmp_path: Path) -> None:
-    path = tmp_path / "a.sqlite3"
-    async with Store(f"sqlite+aiosqlite:///{path}") as store:
+    async with Store(rooms_running.database_of(tmp_path)) as store:
 
         async def make(connection: Any) -> None:
             await connection.execute(sa.text("CREATE TABLE queued (n INTEGER)"))
 
         store.write(make)
 
-    with sqlite3.connect(path) as connection:
-        assert connection.execute("SELECT count(*) FROM queued").fetchone() == (0,)
-    connection.close()
+    async with Store(rooms_running.database_of(tmp_path)) as store, store.read() as connection:
+        assert (await connection.execute(sa.text("SELECT count(*) FROM queued"))).scalar_one() == 0
 
 
 async def test_a_job_that_the_database_will_never_take_ends_the_writer(tmp_path: Path) -> None:
     async def bad(connection: Any) -> None:
         await connection.execute(sa.insert(rooms).values({"sid": "RM1"}))
 
-    async with Store(f"sqlite+aiosqlite:///{tmp_path / 'a.sqlite3'}") as store:
+    async with Store(rooms_running.database_of(tmp_path)) as store:
         done = store.write(bad)
         with pytest.raises(IntegrityError):
             await store.watch()
@@ -108,7 +107,7 @@ async def test_a_job_that_the_database_will_never_take_ends_the_writer(tmp_path:
 
 
 async def test_a_flood_of_readers_waits_its_turn(tmp_path: Path) -> None:
-    async with Store(f"sqlite+aiosqlite:///{tmp_path / 'a.sqlite3'}") as store:
+    async with Store(rooms_running.database_of(tmp_path)) as store:
 
         async def read() -> int:
             async with store.read() as connection:
@@ -117,6 +116,7 @@ async def test_a_flood_of_readers_waits_its_turn(tmp_path: Path) -> None:
         assert sum(await asyncio.gather(*(read() for _ in range(300)))) == 300
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("what", ["no folder", "no database", "a newer one"])
 async def test_a_store_that_cannot_be_used_is_told_at_the_start(tmp_path: Path, what: str) -> None:
     path = tmp_path / ("nowhere/a.sqlite3" if what == "no folder" else "a.sqlite3")
@@ -145,5 +145,27 @@ async def test_the_tables_of_the_code_are_those_that_the_migrations_make(tmp_pat
         # Constraints and indexes stand in the migrations alone; tables and columns have to agree.
         return [each for each in found if isinstance(each, tuple) and each[0].endswith(("_table", "_column"))]
 
-    async with Store(f"sqlite+aiosqlite:///{tmp_path / 'a.sqlite3'}") as store, store.engine.connect() as connection:
+    async with Store(rooms_running.database_of(tmp_path)) as store, store.engine.connect() as connection:
         assert await connection.run_sync(differences) == []
+
+
+async def test_a_database_that_goes_away_is_written_again_when_it_is_back(tmp_path: Path) -> None:
+    """The connections of the pool die with the server, as when it restarts; none of our jobs may."""
+    async with Store(rooms_running.database_of(tmp_path)) as store:
+        if store.engine.dialect.name != "postgresql":
+            pytest.skip("SQLite is in this process")
+
+        async def make(connection: Any) -> None:
+            await connection.execute(sa.text("CREATE TABLE kept (n INTEGER)"))
+
+        await store.write(make)
+        async with store.engine.connect() as other:
+            end_all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            await other.execute(sa.text(f"{end_all} AND datname = current_database()"))
+
+        async def put(connection: Any) -> None:
+            await connection.execute(sa.text("INSERT INTO kept VALUES (1)"))
+
+        await store.write(put)
+        async with store.read() as connection:
+            assert (await connection.execute(sa.text("SELECT count(*) FROM kept"))).scalar_one() == 1

@@ -32,6 +32,7 @@ class FakePeer:
     revisions: dict[str, int] = field(default_factory=dict)
     outstanding: dict[str, Description] = field(default_factory=dict)
     closed: bool = False
+    asked: str = ""
     peers: "list[FakePeer]" = field(default_factory=list)
     _count: int = 0
 
@@ -53,6 +54,10 @@ class FakePeer:
             self.say(Negotiate(peer_connections=answers))
 
     def resync(self, states: Sequence[PeerConnectionState]) -> tuple[PeerConnectionState, ...]:
+        if not self.revisions:
+            self.asked = self.asked or f"new-{self.participant_sid[-4:]}"
+            again = Description(type=DescriptionType.CREATE_OFFER, revision=1)
+            return (PeerConnectionState(id=self.asked, description=again),)
         seen = {state.id: state.description.revision for state in states if state.description}
         answers = {state.id: self._take(state) for state in states if seen.get(state.id, 0) > self.revisions[state.id]}
         living = (PeerConnectionState(id=key, description=self.outstanding.get(key)) for key in self.revisions)

@@ -25,6 +25,11 @@ from tests.support.fake_media_engine import FakeMediaEngine
 _numbers = count(1)
 
 
+def database_of(folder: Path) -> str:
+    """Return the address of the store of a service; tests on another database put their own in place."""
+    return f"sqlite+aiosqlite:///{folder / 'rooms.sqlite3'}"
+
+
 def offer(revision: int = 1, key: str = "pc") -> PeerConnectionState:
     return PeerConnectionState(
         id=key, description=Description(type=DescriptionType.OFFER, revision=revision, sdp="v=0")
@@ -100,7 +105,7 @@ async def running_rooms(
     clock = clock or SystemClock()
     credentials, _ = load_or_make(folder)
     async with AsyncExitStack() as parts:
-        store = await parts.enter_async_context(Store(f"sqlite+aiosqlite:///{folder / 'rooms.sqlite3'}"))
+        store = await parts.enter_async_context(Store(database_of(folder)))
         engine = FakeMediaEngine()
         service = RoomsService(settings or ServiceSettings(), credentials, engine, store, clock)
         await service.recover()

@@ -53,3 +53,13 @@ def test_json_is_one_object_a_line() -> None:
 
 def test_what_is_below_the_level_is_not_written() -> None:
     assert written("plain", logging.DEBUG) == ""
+
+
+def test_json_has_the_sids_of_a_line_as_fields() -> None:
+    room, request = "RM" + "0a" * 16, "RQ" + "1b" * 16
+    stream = io.StringIO()
+    set_up_logging("info", "json", stream)
+    logging.getLogger("appliance.rooms").info("%s: %s of %s", request, "GET", room)
+
+    entry = json.loads(stream.getvalue())
+    assert (entry["request_id"], entry["room_sid"]) == (request, room)

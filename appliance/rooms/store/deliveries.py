@@ -111,3 +111,95 @@ def write_outcome(
             await connection.execute(sa.update(deliveries).where(queue).values(given_up))
 
     return job
+
+
+# --- for who administers the service (callbacks.md 11) ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """An event on its way to one sink, or dead."""
+
+    event_id: str
+    sink: str
+    room_sid: str
+    seq: int
+    name: str
+    occurred_at: datetime
+    params: Mapping[str, str | int]
+    state: str
+    attempts: int
+    next_at: datetime | None
+    last_status: int | None
+    last_error: str | None
+    finished_at: datetime | None
+
+
+def _letters() -> "sa.Select[Any]":
+    columns = [deliveries.c[name] for name in ("sink", "state", "attempts", "next_at", "last_status", "last_error")]
+    of_event = [events.c[name] for name in ("event_id", "room_sid", "seq", "name", "occurred_at", "params")]
+    query = sa.select(*of_event, *columns, deliveries.c.finished_at)
+    return query.join(deliveries, deliveries.c.event_id == events.c.event_id)
+
+
+async def list_letters(
+    connection: AsyncConnection, *, room_sid: str | None, states: tuple[DeliveryState, ...], limit: int
+) -> list[Letter]:
+    """Return what waits or is dead, by room, in order."""
+    query = _letters().where(deliveries.c.state.in_([state.value for state in states]))
+    if room_sid:
+        query = query.where(deliveries.c.room_sid == room_sid)
+    rows = await connection.execute(query.order_by(deliveries.c.room_sid, deliveries.c.seq).limit(limit))
+    return [Letter(**row._mapping) for row in rows]
+
+
+async def letters_of_event(connection: AsyncConnection, event_id: str) -> list[Letter]:
+    """Return an event once for each sink."""
+    rows = await connection.execute(_letters().where(events.c.event_id == event_id).order_by(deliveries.c.sink))
+    return [Letter(**row._mapping) for row in rows]
+
+
+def replay(*, event_id: str | None = None, room_sid: str | None = None) -> Job:
+    """Return the job that lets dead deliveries of an event, or of a room, be tried again; id, number and time stay."""
+
+    async def job(connection: AsyncConnection) -> None:
+        again = {"state": DeliveryState.PENDING.value, "attempts": 0, "next_at": None, "finished_at": None}
+        dead = deliveries.c.state == DeliveryState.DEAD.value
+        await connection.execute(sa.update(deliveries).where(_those(event_id, room_sid), dead).values(again))
+
+    return job
+
+
+def drop(*, event_id: str | None = None, room_sid: str | None = None) -> Job:
+    """Return the job that forgets what is pending or dead, of an event or of a room."""
+
+    async def job(connection: AsyncConnection) -> None:
+        undelivered = deliveries.c.state != DeliveryState.DELIVERED.value
+        await connection.execute(sa.delete(deliveries).where(_those(event_id, room_sid), undelivered))
+
+    return job
+
+
+def _those(event_id: str | None, room_sid: str | None) -> "sa.ColumnElement[bool]":
+    if not event_id and not room_sid:
+        raise ValueError("an event or a room has to be named")
+    return deliveries.c.event_id == event_id if event_id else deliveries.c.room_sid == room_sid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueFigures:
+    """How much waits for one sink, and since when."""
+
+    sink: str
+    depth: int
+    oldest: datetime
+
+
+async def queue_figures(connection: AsyncConnection) -> list[QueueFigures]:
+    rows = await connection.execute(
+        sa.select(deliveries.c.sink, sa.func.count().label("depth"), sa.func.min(events.c.occurred_at).label("oldest"))
+        .join(events, events.c.event_id == deliveries.c.event_id)
+        .where(deliveries.c.state == DeliveryState.PENDING.value)
+        .group_by(deliveries.c.sink)
+    )
+    return [QueueFigures(sink=row.sink, depth=row.depth, oldest=row.oldest) for row in rows]

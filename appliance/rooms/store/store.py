@@ -35,6 +35,10 @@ _CLOSING_DEADLINE_S = 2.0
 _MAX_READERS = 8  # fewer than the pool holds
 
 
+READ_ERRORS = (DBAPIError, OSError)
+"""What `read` and what is asked of it raise while the database is away."""
+
+
 class Store:
     """`async with Store(url) as store:`; `url` as SQLAlchemy wants it, with an async driver.
 
@@ -165,6 +169,12 @@ def upsert(connection: AsyncConnection, table: sa.Table, row: dict[str, Any]) ->
     keys = [column.name for column in table.primary_key]
     changed = {name: statement.excluded[name] for name in row if name not in keys}
     return cast(sa.Executable, statement.on_conflict_do_update(index_elements=keys, set_=changed))
+
+
+def insert_new(connection: AsyncConnection, table: sa.Table, row: dict[str, Any]) -> sa.Executable:
+    """Return a statement that inserts the row, and leaves one with its primary key as it is."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    return cast(sa.Executable, dialect.insert(table).values(row).on_conflict_do_nothing())
 
 
 def _set_up_sqlite(connection: Any, record: Any) -> None:

@@ -10,6 +10,7 @@ from appliance.media_engine import TrackKind
 from appliance.rooms.events import RoomEvent
 from appliance.rooms.publishing import Track
 from appliance.rooms.room import Participant, ParticipantStatus, Room, RoomSettings, RoomStatus, RoomType
+from appliance.rooms.subscribe_rules import INCLUDE_ALL, rule_of
 from appliance.sids import AccountSid, KeySid, ParticipantSid, RoomSid, TrackSid
 from appliance.signaling.states import TrackPriority
 
@@ -72,6 +73,7 @@ participants = sa.Table(
     sa.Column("started", Moment),
     sa.Column("updated", Moment),
     sa.Column("ended", Moment),
+    sa.Column("rules", sa.JSON),
 )
 
 tracks = sa.Table(
@@ -115,6 +117,37 @@ deliveries = sa.Table(
     sa.Column("last_status", sa.Integer),
     sa.Column("last_error", sa.Text),
     sa.Column("finished_at", Moment),
+)
+
+api_keys = sa.Table(
+    "api_key",
+    metadata,
+    sa.Column("sid", sa.String(34), primary_key=True),
+    sa.Column("account_sid", sa.String(34)),
+    sa.Column("friendly_name", sa.Text),
+    sa.Column("kind", sa.String(16)),
+    sa.Column("sealed_secret", sa.Text),
+    sa.Column("created", Moment),
+    sa.Column("last_used_at", Moment),
+    sa.Column("revoked_at", Moment),
+    sa.Column("disconnects", sa.Boolean),
+)
+
+auth_tokens = sa.Table(
+    "auth_token",
+    metadata,
+    sa.Column("account_sid", sa.String(34), primary_key=True),
+    sa.Column("slot", sa.String(16), primary_key=True),
+    sa.Column("sealed_token", sa.Text),
+    sa.Column("created", Moment),
+)
+
+retained_topics = sa.Table(
+    "retained_topic",
+    metadata,
+    sa.Column("topic", sa.Text, primary_key=True),
+    sa.Column("room_sid", sa.String(34)),
+    sa.Column("seq", sa.Integer),
 )
 
 _SETTINGS = (
@@ -174,11 +207,21 @@ def participant_row(participant: Participant, room_sid: RoomSid) -> dict[str, An
         "started": participant.started,
         "updated": participant.updated,
         "ended": participant.ended,
+        "rules": _rules_row(participant),
+    }
+
+
+def _rules_row(participant: Participant) -> dict[str, Any]:
+    return {
+        "rules": [rule.to_json() for rule in participant.rules],
+        "created": participant.rules_created and participant.rules_created.strftime(_FORM),
+        "updated": participant.rules_updated and participant.rules_updated.strftime(_FORM),
     }
 
 
 def participant_of(row: Row[Any], published: tuple[Track, ...] = ()) -> Participant:
     values = row._mapping
+    stored = values["rules"] or {}  # rows of before there were rules have none
     return Participant(
         sid=ParticipantSid(values["sid"]),
         identity=values["identity"],
@@ -189,7 +232,14 @@ def participant_of(row: Row[Any], published: tuple[Track, ...] = ()) -> Particip
         updated=values["updated"],
         ended=values["ended"],
         tracks=published,
+        rules=tuple(rule_of(rule) for rule in stored.get("rules", ())) or INCLUDE_ALL,
+        rules_created=_moment(stored.get("created")),
+        rules_updated=_moment(stored.get("updated")),
     )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.strptime(text, _FORM).replace(tzinfo=UTC)
 
 
 def track_row(track: Track, participant_sid: ParticipantSid, position: int) -> dict[str, Any]:

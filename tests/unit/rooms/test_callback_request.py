@@ -118,3 +118,19 @@ def test_timeouts_in_the_fragment_are_honoured_within_their_limits() -> None:
 def test_what_is_no_address_is_refused(configured: str) -> None:
     with pytest.raises(ValueError, match="address"):
         read_target(configured)
+
+
+@pytest.mark.parametrize(
+    ("fragment", "cause", "quick"),
+    [
+        ("rc=3", "ct", 3),
+        ("rc=3", "5xx", 0),
+        ("rc=5&rp=5xx,rt", "5xx", 5),
+        ("rc=5&rp=all", "4xx", 5),
+        ("rc=6", "ct", 0),
+        ("rp=all", "ct", 0),
+        ("rc=2&rp=nonsense", "ct", 2),
+    ],
+)
+def test_overrides_of_retries_are_read_from_the_fragment(fragment: str, cause: str, quick: int) -> None:
+    assert read_target(f"https://hub.example.com/x#{fragment}").retries_after(cause) == quick

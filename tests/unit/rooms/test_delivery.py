@@ -100,3 +100,15 @@ def test_a_success_starts_the_count_anew() -> None:
     breaker.note(success=False, now=0)
 
     assert not breaker.is_open
+
+
+def test_quick_retries_come_at_once_and_take_none_of_the_others_away() -> None:
+    outcome = Outcome(kind=OutcomeClass.REFUSED, quick_retries=5)
+    delays = []
+    for attempts in range(1, 7):
+        next_at = next_step(
+            outcome, name="track-added", attempts=attempts, occurred_at=NOW, now=NOW, random=Random(7)
+        ).next_at
+        delays.append(next_at and (next_at - NOW).total_seconds())
+
+    assert delays == [0.1, 0.1, 0.1, 0.1, 0.1, None]

@@ -20,13 +20,15 @@ from appliance.rooms.deadlines import room_deadline, stays_over
 from appliance.rooms.events import EndReason, LeaveReason
 from appliance.rooms.ice import TurnServer
 from appliance.rooms.invitations import Invitation, read_invitation, write_invitation
+from appliance.rooms.key_ring import KeyRing
 from appliance.rooms.problems import RestError
 from appliance.rooms.room import Participant, Room, RoomSettings, create_room
 from appliance.rooms.room_names import check_room_name, check_scope, wanted_room
 from appliance.rooms.settings import RoomsSettings
 from appliance.settings import parse_settings
 from appliance.sids import AccountSid, KeySid, ParticipantSid, RoomSid
-from appliance.tokens import AccessToken
+from appliance.tokens import AccessToken, KeyKind
+from tests.support.manual_clock import ManualClock
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ACCOUNT = AccountSid("AC" + "0" * 32)
@@ -225,11 +227,12 @@ def test_damaged_credentials_are_refused(tmp_path: Path, text: str) -> None:
 def test_the_auth_token_and_the_key_open_the_account() -> None:
     keys = Credentials.new()
 
-    assert keys.account_of(keys.account_sid, keys.auth_token) == keys.account_sid
-    assert keys.account_of(keys.api_key_sid, keys.api_key_secret) == keys.account_sid
-    assert keys.account_of(keys.account_sid, keys.api_key_secret) is None
-    assert keys.account_of(keys.api_key_sid, keys.auth_token) is None
-    assert keys.account_of("AC" + "0" * 32, keys.auth_token) is None
+    ring = KeyRing(keys, ManualClock())
+    assert ring.kind_of(keys.account_sid, keys.auth_token) is KeyKind.MAIN
+    assert ring.kind_of(keys.api_key_sid, keys.api_key_secret) is KeyKind.STANDARD
+    assert ring.kind_of(keys.account_sid, keys.api_key_secret) is None
+    assert ring.kind_of(keys.api_key_sid, keys.auth_token) is None
+    assert ring.kind_of("AC" + "0" * 32, keys.auth_token) is None
 
 
 def basic(text: bytes) -> str:

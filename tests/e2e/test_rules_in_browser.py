@@ -1,0 +1,109 @@
+"""What a server says by REST reaches the unmodified SDK in a browser: rules, removal, the end of a room."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.support.browser import Application
+from tests.support.processes import wait_for
+from tests.support.rest_caller import RestCaller
+from tests.support.stack import ROOM, Stack
+
+pytestmark = pytest.mark.browser
+
+SMALL = [320, 180, 10]
+
+
+class Meeting:
+    """Anna publishes sound, picture and data; Bert watches."""
+
+    def __init__(self, stack: Stack, open_application: Callable[[], Application]) -> None:
+        self.call = RestCaller(stack)
+        self.room = self.call("POST", "/v1/Rooms", {"UniqueName": ROOM})
+        self.anna, self.bert = open_application(), open_application()
+        self.anna.join(token=stack.token("anna"), service=stack.service, room=ROOM, size=SMALL)
+        self.bert.join(token=stack.token("bert"), service=stack.service, room=ROOM, media=False, data=False, size=SMALL)
+        wait_for("Bert receives everything of Anna's", lambda: self.received() == ["audio", "data", "video"])
+
+    def received(self) -> list[str]:
+        """Return the kinds of the tracks that Bert has been given and not been taken."""
+        kinds: list[str] = []
+        for name, detail in self.bert.events():
+            if name == "trackSubscribed":
+                kinds.append(detail["kind"])
+            if name == "trackUnsubscribed":
+                kinds.remove(detail["kind"])
+        return sorted(kinds)
+
+    def set_rules(self, *rules: dict[str, Any]) -> None:
+        path = f"/v1/Rooms/{ROOM}/Participants/bert/SubscribeRules"
+        answer = self.call("POST", path, {"Rules": json.dumps(rules)})
+        assert len(answer["rules"]) == len(rules)
+
+    def listed(self) -> list[str]:
+        """Return the kinds of the tracks that the REST API says Bert receives."""
+        page = self.call("GET", f"/v1/Rooms/{ROOM}/Participants/bert/SubscribedTracks")
+        return sorted(track["kind"] for track in page["subscribed_tracks"])
+
+
+@pytest.fixture
+def meeting(stack: Stack, open_application: Callable[[], Application]) -> Meeting:
+    stack.start_rooms()
+    return Meeting(stack, open_application)
+
+
+def test_rules_take_tracks_and_give_them_back_by_every_filter(meeting: Meeting) -> None:
+    published = meeting.call("GET", f"/v1/Rooms/{ROOM}/Participants/anna/PublishedTracks")["published_tracks"]
+    sid = {track["kind"]: track["sid"] for track in published}
+    anna = meeting.call("GET", f"/v1/Rooms/{ROOM}/Participants/anna")["sid"]
+    everything = {"type": "include", "all": True}
+    steps: list[tuple[list[dict[str, Any]], list[str]]] = [
+        ([{"type": "include", "kind": "audio"}], ["audio"]),
+        ([everything, {"type": "exclude", "kind": "audio"}], ["data", "video"]),
+        ([{"type": "include", "track": "chat"}], ["data"]),
+        ([{"type": "include", "track": sid["video"]}], ["video"]),
+        ([everything, {"type": "exclude", "publisher": "anna"}], []),
+        ([{"type": "include", "publisher": anna, "kind": "video"}], ["video"]),
+        ([{"type": "include", "priority": "high"}], []),
+        ([{"type": "include", "priority": "standard"}], ["audio", "data", "video"]),
+    ]
+    for rules, expected in steps:
+        meeting.set_rules(*rules)
+
+        assert meeting.listed() == expected, "the list follows before the answer is sent"
+        wait_for(f"the SDK follows {rules}", lambda wanted=expected: meeting.received() == wanted)
+
+    shown = meeting.bert.call("decoded", "anna")
+    wait_for("the picture moves again", lambda: meeting.bert.call("decoded", "anna") > shown + 5)
+    assert meeting.bert.errors == []
+
+
+def test_rules_apply_to_tracks_that_come_later(meeting: Meeting) -> None:
+    meeting.set_rules({"type": "include", "track": "tone"})
+    wait_for("nothing is left", lambda: meeting.received() == [])
+
+    meeting.anna.call("publishTone", 700)
+
+    wait_for("the tone arrives", lambda: meeting.received() == ["audio"])
+    assert meeting.listed() == ["audio"]
+
+
+def test_who_is_removed_is_told_so_without_an_error(meeting: Meeting) -> None:
+    answer = meeting.call("POST", f"/v1/Rooms/{ROOM}/Participants/bert", {"Status": "disconnected"})
+
+    assert answer["status"] == "disconnected"
+    wait_for("Bert is out", lambda: meeting.bert.events("room:disconnected") == [{"code": None}])
+    wait_for("Anna sees it", lambda: meeting.anna.events("participantDisconnected") == [{"identity": "bert"}])
+    assert meeting.anna.events("room:disconnected") == []
+
+
+def test_when_the_room_is_completed_everybody_is_told_53118(meeting: Meeting) -> None:
+    answer = meeting.call("POST", f"/v1/Rooms/{meeting.room['sid']}", {"Status": "completed"})
+
+    assert answer["status"] == "completed"
+    for page in (meeting.anna, meeting.bert):
+        wait_for("it is over", lambda page=page: page.events("room:disconnected") == [{"code": 53118}])
+    listed = meeting.call("GET", f"/v1/Rooms/{meeting.room['sid']}/Participants")["participants"]
+    assert {each["identity"]: each["status"] for each in listed} == {"anna": "disconnected", "bert": "disconnected"}

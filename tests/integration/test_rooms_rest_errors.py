@@ -1,0 +1,156 @@
+"""Every error of the REST API, as the unmodified Python library raises it; and long lists, page by page."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twilio.base.exceptions import TwilioException, TwilioRestException
+
+from appliance.rooms.parameters import CreationPolicy
+from appliance.rooms.rest import RestSettings
+from appliance.rooms.service import ServiceSettings
+from tests.support.library_calls import library
+from tests.support.rooms_running import RunningRooms, running_rooms
+
+
+@pytest.fixture(autouse=True)
+def _no_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TWILIO_REGION", "TWILIO_EDGE", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[RunningRooms]:
+    async with running_rooms(tmp_path) as running:
+        await running.client("ann").join("lobby")
+        yield running
+
+
+def refused(attempt: Callable[[], Any]) -> tuple[int, int]:
+    with pytest.raises(TwilioRestException) as caught:
+        attempt()
+    assert caught.value.uri
+    return caught.value.status, caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"unique_name": "lobby"}, 53113),
+        ({"unique_name": "RM" + "0" * 32}, 53100),
+        ({"unique_name": "x" * 129}, 53101),
+        ({"unique_name": "a\tb"}, 53102),
+        ({"type": "party"}, 53108),
+        ({"status_callback": "nowhere"}, 53111),
+        ({"status_callback": "https://example.com/" + "x" * 1024}, 53111),
+        ({"status_callback_method": "PUT"}, 53110),
+        ({"max_participants": 0}, 53107),
+        ({"max_participants": 51}, 53107),
+        ({"max_participants": 5, "type": "group-small"}, 53107),
+        ({"max_participants": 3, "type": "go"}, 53107),
+        ({"max_participant_duration": 599}, 53123),
+        ({"max_participant_duration": 86_401}, 53123),
+        ({"empty_room_timeout": 0}, 53109),
+        ({"unused_room_timeout": 61}, 53109),
+        ({"video_codecs": ["AV1"]}, 20001),
+        ({"media_region": "moon1"}, 53115),
+        ({"audio_only": True, "type": "peer-to-peer"}, 53124),
+        ({"record_participants_on_connect": True}, 53122),
+        ({"recording_rules": [{"type": "include", "all": True}]}, 53122),
+        ({"recording_rules": [{"type": "record"}]}, 53120),
+        ({"transcribe_participants_on_connect": True}, 53114),
+        ({"unique_name": "x" * 129, "type": "party", "max_participants": 0}, 53101),
+        ({"type": "party", "max_participants": 0}, 53108),
+        ({"unique_name": "lobby", "max_participants": 0}, 53107),
+    ],
+)
+async def test_a_room_that_cannot_be_made_says_why(running: RunningRooms, given: dict[str, Any], code: int) -> None:
+    assert await library(running, lambda video: refused(lambda: video.rooms.create(**given))) == (400, code)
+
+
+async def test_what_can_be_said_wrongly_of_participants(running: RunningRooms) -> None:
+    def use(video: Any) -> list[tuple[int, int]]:
+        ann = video.rooms("lobby").participants("ann")
+        return [
+            refused(lambda: ann.update(status="connected")),
+            refused(lambda: ann.subscribe_rules.update(rules=[])),
+            refused(lambda: ann.subscribe_rules.update()),
+            refused(lambda: ann.anonymize().update()),
+            refused(lambda: ann.published_tracks("nothing").fetch()),
+            refused(lambda: video.rooms("nowhere").participants("ann").fetch()),
+            refused(lambda: video.rooms("nowhere").participants("ann").subscribe_rules.fetch()),
+        ]
+
+    assert await library(running, use) == [
+        (400, 53209),
+        (400, 53215),
+        (400, 20001),
+        (409, 20409),
+        (404, 20404),
+        (404, 20404),
+        (404, 20404),
+    ]
+
+
+async def test_an_error_of_a_list_comes_without_its_number_which_is_the_librarys_way(running: RunningRooms) -> None:
+    def use(video: Any) -> str:
+        with pytest.raises(TwilioException) as caught:
+            video.rooms.list(status="ended")
+        assert not isinstance(caught.value, TwilioRestException)
+        return str(caught.value.args[1].status_code)
+
+    assert await library(running, use) == "400"
+
+
+async def test_quotas_and_policies_have_numbers_of_their_own(tmp_path: Path) -> None:
+    strict = running_rooms(
+        tmp_path,
+        settings=ServiceSettings(max_rooms=1),
+        rest=RestSettings(creation=CreationPolicy(reject_legacy_types=True)),
+    )
+    async with strict as running:
+
+        def use(video: Any) -> list[tuple[int, int]]:
+            video.rooms.create()
+            return [refused(lambda: video.rooms.create()), refused(lambda: video.rooms.create(type="go"))]
+
+        assert await library(running, use) == [(400, 53119), (400, 53126)]
+
+
+async def test_a_store_that_cannot_be_written_is_503(running: RunningRooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running.store, "healthy", False)
+
+    assert await library(running, lambda video: refused(lambda: video.rooms.create())) == (503, 20503)
+
+
+async def test_what_is_ignored_when_the_settings_say_so_is_still_not_done(tmp_path: Path) -> None:
+    lenient = RestSettings(creation=CreationPolicy(ignore_unsupported=True))
+    async with running_rooms(tmp_path, rest=lenient) as running:
+
+        def use(video: Any) -> bool:
+            made = video.rooms.create(record_participants_on_connect=True, transcribe_participants_on_connect=True)
+            return bool(made.record_participants_on_connect)
+
+        assert await library(running, use) is False
+
+
+async def test_a_hundred_and_twenty_rooms_are_listed_whole_whatever_the_page_size(running: RunningRooms) -> None:
+    def use(video: Any) -> list[list[str]]:
+        for number in range(120):
+            video.rooms.create(unique_name=f"page-{number}")
+        return [
+            [room.unique_name for room in rooms]
+            for rooms in (
+                video.rooms.list(),
+                video.rooms.list(page_size=7),
+                video.rooms.stream(page_size=120),
+                video.rooms.list(limit=5000),
+                video.rooms.list(limit=61, page_size=60),
+            )
+        ]
+
+    lists = await library(running, use)
+
+    names = [f"page-{number}" for number in reversed(range(120))] + ["lobby"]
+    assert lists == [names] * 4 + [names[:61]]

@@ -1,0 +1,92 @@
+"""A private PostgreSQL cluster on loopback, as an unprivileged user, in a folder of its own; and databases in it."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+from itertools import count
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Self
+
+from tests.support.processes import wait_for
+
+_numbers = count(1)
+_COMMAND_WITHIN_S = 60
+
+
+def postgres_folder() -> Path | None:
+    """Return where Debian keeps the newest server's programs, None where it is not installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    return found[-1].parent if found else None
+
+
+def why_not() -> str | None:
+    """Return why no cluster can be started here, None where one can."""
+    if not postgres_folder():
+        return "PostgreSQL is not installed (Debian: apt install postgresql)"
+    if os.geteuid() == 0 and not (shutil.which("runuser") and _has_user("postgres")):
+        return "PostgreSQL does not run as root, and there is no user postgres to run it"
+    return None
+
+
+def _has_user(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+class Postgres:
+    """Use as a context manager. Without fsync: what is tested is ours, not the disk."""
+
+    def __init__(self) -> None:
+        programs = postgres_folder()
+        assert programs, why_not()
+        self._programs = programs
+        self._as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port: int = probe.getsockname()[1]
+
+    def __enter__(self) -> Self:
+        self._folder = Path(mkdtemp(prefix="rooms-postgres-"))
+        if self._as_user:
+            shutil.chown(self._folder, "postgres")
+        self._data = self._folder / "data"
+        self._run("initdb", "-D", str(self._data), "-U", "rooms", "-A", "trust", "-E", "UTF8", "--no-sync", "-N")
+        options = f"-F -p {self.port} -h 127.0.0.1 -k {self._folder}"
+        log = str(self._folder / "log")
+        self._run("pg_ctl", "-D", str(self._data), "-o", options, "-l", log, "-w", "start")
+        wait_for("it takes connections", self._listens)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "stop")
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def new_database(self) -> str:
+        """Make an empty database; return its address for SQLAlchemy."""
+        name = f"rooms{next(_numbers)}"
+        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "rooms", name)
+        return f"postgresql+asyncpg://rooms@127.0.0.1:{self.port}/{name}"
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [*self._as_user, str(self._programs / program), *arguments]
+        # Its own output goes to files: what it starts would keep a pipe open.
+        with (self._folder / f"{program}.out").open("wb") as out:
+            done = subprocess.run(
+                command,
+                stdout=out,
+                stderr=out,
+                cwd="/",
+                timeout=_COMMAND_WITHIN_S,
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
+        assert done.returncode == 0, (self._folder / f"{program}.out").read_text()
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
