@@ -1,4 +1,4 @@
-"""The description of the REST API, OpenAPI 3.1, made from the very routes that serve it. Pure."""
+"""The description of the REST API, OpenAPI 3.1, made from the very routes that serve it."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""JSON schemas of parameters and resources, as `/openapi.json` shows them (OpenAPI 3.1). Pure."""
+"""JSON schemas of parameters and resources, as `/openapi.json` shows them (OpenAPI 3.1)."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
