@@ -252,7 +252,9 @@ def test_a_tone_at_the_microphone_is_heard_in_the_browser_until_muted(
         control.tap("mute")
         wait_for("muted", lambda: control.state()["mic"] == "muted")
         wait_for("silence in the browser", lambda: page.call("hear", KIOSK)["dbfs"] < SILENCE_DBFS)
-        assert sound_server.streams_of(sound_stack.kiosk.pid) == ["source-outputs", "sink-inputs"]
+        # The plug-in tells the server of playback with the first period that is written.
+        both = ["source-outputs", "sink-inputs"]
+        wait_for("both are open", lambda: sound_server.streams_of(sound_stack.kiosk.pid) == both)
 
         control.tap("mute")
         wait_for("the browser hears the microphone again", lambda: hears(page, SPOKEN_HZ))
@@ -286,7 +288,9 @@ def test_leaving_closes_microphone_and_speaker(
     joined(sound_stack, open_application(), "anna", media=False)
     with sound_stack.control() as control:
         wait_for("the microphone is live", lambda: control.state()["mic_live"])
-        assert sound_server.streams_of(sound_stack.kiosk.pid) == ["source-outputs", "sink-inputs"]
+        # The plug-in tells the server of playback with the first period that is written.
+        both = ["source-outputs", "sink-inputs"]
+        wait_for("both are open", lambda: sound_server.streams_of(sound_stack.kiosk.pid) == both)
 
         control.press("leave")
 
