@@ -10,7 +10,7 @@ from tests.bench.processes_measured import measure
 from tests.bench.report import markdown, record
 from tests.support.browser import Application, application_server, chromium
 from tests.support.processes import wait_for
-from tests.support.stack import KIOSK, ROOM, Stack, running_stack
+from tests.support.stack import KIOSK, ROOM, running_stack
 
 KIOSK_720P = f"""
 [join]
@@ -53,7 +53,6 @@ def run(*, seconds: float, write: bool) -> None:
                 {"kiosk": stack.kiosk.pid, "rooms service": stack.rooms.pid, "Chromium": chromium_pid()}, seconds
             )
             decoded = _decoded_per_second(page)
-            seen = _seen_by_kiosk(stack)
     peer = cost["Chromium"]
     rows = [
         [
@@ -66,7 +65,7 @@ def run(*, seconds: float, write: bool) -> None:
         for name, found in cost.items()
     ]
     text = markdown(["process", "CPU (one core)", "to Chromium", "memory (PSS)", "to Chromium"], rows)
-    text += f"\n\nMeanwhile the browser decoded {decoded:.0f} frames a second of the kiosk ({seen})."
+    text += f"\n\nMeanwhile the browser decoded {decoded:.0f} frames a second of the kiosk."
     record("call", text, write=write)
 
 
@@ -75,9 +74,3 @@ def _decoded_per_second(page: Application, seconds: float = 5.0) -> float:
     time.sleep(seconds)
     after: int = page.call("decoded", KIOSK)
     return (after - before) / (time.monotonic() - began)
-
-
-def _seen_by_kiosk(stack: Stack) -> str:
-    with stack.control() as control:
-        people = control.state()["people"]
-    return f"{len(people)} other participant in its room"
