@@ -8,6 +8,8 @@ import click
 from appliance.errors import ConfigurationError, RoomError
 from appliance.programs.state_folder import rooms_state_folder
 from appliance.rooms import credentials
+from appliance.rooms.room_names import check_room_name
+from appliance.sids import looks_like
 from appliance.tokens import DEFAULT_LIFETIME_S, MAX_LIFETIME_S, mint
 
 
@@ -32,6 +34,8 @@ def token(identity: str, room: str | None, lifetime_s: int, path: Path | None) -
     path = path or rooms_state_folder()
     try:
         keys = credentials.load(path / credentials.FILE_NAME if path.is_dir() else path)
+        if room and not looks_like("RM", room):
+            check_room_name(room)
         text = mint(keys.signing_key, identity, now=time.time(), room=room, lifetime_s=lifetime_s)
     except (ConfigurationError, RoomError, ValueError) as error:
         raise click.ClickException(str(error)) from None

@@ -176,12 +176,19 @@ def test_the_service_accepts_the_tokens_that_are_minted_beside_it(rooms: Program
     assert (claims["iss"], claims["sub"]) == (keys_of_service["api_key_sid"], keys_of_service["account_sid"])
 
 
-def test_a_token_for_an_identity_that_cannot_be_is_refused(rooms: Program) -> None:
-    command = appliance("token", "--identity", "x" * 129, "--credentials", rooms.ready["credentials_file"])
+@pytest.mark.parametrize(
+    ("wish", "answer"),
+    [
+        (["--identity", "x" * 129], "Participant identity is too long"),
+        (["--identity", "ann", "--room", "x" * 129], "Room name is too long"),
+    ],
+)
+def test_a_token_that_could_open_nothing_is_refused(rooms: Program, wish: list[str], answer: str) -> None:
+    command = appliance("token", *wish, "--credentials", rooms.ready["credentials_file"])
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert "Participant identity is too long" in done.stderr
+    assert answer in done.stderr
 
 
 @pytest.mark.broker
