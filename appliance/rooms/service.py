@@ -7,7 +7,6 @@ waits for the commit.
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 from appliance.clock import Clock
@@ -17,7 +16,6 @@ from appliance.errors import (
     RoomCompletedError,
     RoomConnectFailedError,
     RoomError,
-    RoomKioskError,
     RoomQuotaExceededError,
     RoomRoomExistsError,
     RoomStatusInvalidError,
@@ -42,7 +40,6 @@ from appliance.rooms.conversation import (
 from appliance.rooms.credentials import Credentials
 from appliance.rooms.deadlines import room_deadline, stays_over
 from appliance.rooms.events import EndReason, LeaveReason
-from appliance.rooms.ice import TurnServer
 from appliance.rooms.key_ring import KeyRing
 from appliance.rooms.registry import Attachment, RoomEntry, Stay
 from appliance.rooms.room import (
@@ -57,6 +54,7 @@ from appliance.rooms.room import (
 )
 from appliance.rooms.room_names import check_room_name, check_scope
 from appliance.rooms.running import CommitListener, Running
+from appliance.rooms.service_values import Present, ServiceSettings, StoreUnavailable
 from appliance.rooms.sessions import Sessions, bereft
 from appliance.rooms.store.anonymizing import anonymize
 from appliance.rooms.store.changes import prune, rooms_in_progress
@@ -67,7 +65,7 @@ from appliance.sids import AccountSid, KeySid, ParticipantSid, RoomSid, looks_li
 from appliance.signaling.states import IceServer
 from appliance.tokens import AccessToken, verify
 
-__all__ = ["Attachment", "IceServer", "RoomsService", "ServiceSettings", "StoreUnavailable"]
+__all__ = ["Attachment", "IceServer", "Present", "RoomsService", "ServiceSettings", "StoreUnavailable"]
 
 log = logging.getLogger(__name__)
 
@@ -75,36 +73,6 @@ COMMIT_DEADLINE_S = 10.0
 _TICK_S = 1.0
 _PRUNE_EVERY_S = 3600.0
 _KEEP_DELIVERED = timedelta(hours=24)
-
-
-class StoreUnavailable(RoomKioskError):
-    """What was asked for cannot be made durable now; ask again later."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceSettings:
-    """What the service goes by; `ad_hoc_settings` are those of rooms that a client's connecting creates."""
-
-    ad_hoc_rooms: bool = True
-    ad_hoc_settings: RoomSettings = field(
-        default_factory=lambda: RoomSettings(empty_timeout_min=0, unused_timeout_min=0)
-    )
-    max_rooms: int = 10_000
-    max_participants: int = 10_000
-    session_timeout_s: float = 30.0
-    token_leeway_s: float = 60.0
-    retention_days: int = 30
-    ice_servers: tuple[IceServer, ...] = ()
-    turn: TurnServer | None = None
-    events_over_mqtt: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Present:
-    """Somebody in a room. `guest`: with an identity chosen freely on the guest page."""
-
-    status: ParticipantStatus
-    guest: bool
 
 
 class RoomsService:
