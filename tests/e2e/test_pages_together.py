@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from appliance.web_files import web_folder
 from tests.support.processes import wait_for
-from tests.support.stack import ROOM, Stack, fetch_json
+from tests.support.stack import ROOM, Stack
 
 pytestmark = pytest.mark.browser
 
@@ -63,7 +63,7 @@ def invitation(stack: Stack) -> str:
     stack.start_panel()
 
     def link() -> str | None:
-        guest = fetch_json(f"{stack.panel_url}/api/v1/state")["guest"]
+        guest = stack.panel_state()["guest"]
         found: str | None = guest["link"]
         return found
 

@@ -18,7 +18,7 @@ from tests.support.mqtt_listener import MqttListener
 from tests.support.processes import wait_for
 from tests.support.recorded_sound import tone_level
 from tests.support.sdk_participant import SdkParticipant
-from tests.support.stack import KIOSK, ROOM, Stack, fetch, fetch_json
+from tests.support.stack import KIOSK, ROOM, Stack, fetch
 
 pytestmark = [pytest.mark.browser, pytest.mark.broker]
 
@@ -162,7 +162,7 @@ def test_the_mute_button_reaches_everyone(whole_stack: Stack, open_application: 
         )
         wait_for("MQTT says muted", lambda: (mqtt.json(f"room-kiosk/{KIOSK}/state") or {}).get("mic") == "muted")
         wait_for("the mute lamp is lit", lambda: control.state()["lamps"]["mute"] == "solid")
-        assert fetch_json(f"{whole_stack.panel_url}/api/v1/state")["mic"] == "muted"
+        assert whole_stack.panel_state()["mic"] == "muted"
 
         control.tap("mute")
         wait_for("trackEnabled in the browser", lambda: page.events("trackEnabled") != [])
@@ -229,7 +229,7 @@ def test_page_broker_and_socket_show_one_state(whole_stack: Stack) -> None:
         def same() -> bool:
             documents = [
                 control.state(),
-                fetch_json(f"{whole_stack.panel_url}/api/v1/state"),
+                whole_stack.panel_state(),
                 mqtt.json(f"room-kiosk/{KIOSK}/state") or {},
             ]
             views = [{key: d.get(key) for key in ("rev", "state", "mic", "room")} for d in documents]

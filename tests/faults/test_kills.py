@@ -9,7 +9,7 @@ import pytest
 from tests.support.mqtt_listener import MqttListener
 from tests.support.processes import wait_for
 from tests.support.sdk_participant import SdkParticipant
-from tests.support.stack import KIOSK, ROOM, Stack, fetch, fetch_json
+from tests.support.stack import KIOSK, ROOM, Stack, fetch
 
 pytestmark = pytest.mark.broker
 
@@ -49,16 +49,6 @@ def kiosk_state(stack: Stack) -> dict[str, Any]:
         return {}
 
 
-def panel_state(stack: Stack) -> dict[str, Any]:
-    """Return the state that the panel shows, or an empty one while it knows none."""
-    try:
-        state: dict[str, Any] = fetch_json(f"{stack.panel_url}/api/v1/state")
-    except urllib.error.HTTPError as error:
-        error.close()
-        return {}
-    return state
-
-
 def in_room(stack: Stack) -> dict[str, Any]:
     def look() -> dict[str, Any] | None:
         state = kiosk_state(stack)
@@ -89,7 +79,7 @@ def test_a_killed_kiosk_is_told_offline_and_comes_back_muted_as_it_was(whole_sta
         whole_stack.kiosk.start()
         state = in_room(whole_stack)
         wait_for("online again", lambda: status(mqtt) == b"online")
-        wait_for("the panel shows the room again", lambda: panel_state(whole_stack).get("state") == "in_room")
+        wait_for("the panel shows the room again", lambda: whole_stack.panel_state().get("state") == "in_room")
     assert state["mic"] == "muted"
 
 
@@ -108,9 +98,10 @@ def test_the_call_goes_on_without_the_panel(whole_stack: Stack) -> None:
     whole_stack.panel.kill()
     during = in_room(whole_stack)["room"]["participant_sid"]
     whole_stack.panel.start()
+    whole_stack.wait_for_panel()
 
     assert during == before
-    assert fetch_json(f"{whole_stack.panel_url}/api/v1/state")["room"]["participant_sid"] == before
+    assert whole_stack.panel_state()["room"]["participant_sid"] == before
     assert fetch(f"{whole_stack.panel_url}/screen.png").startswith(b"\x89PNG")
 
 

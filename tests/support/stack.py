@@ -2,6 +2,7 @@
 
 import json
 import socket
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from twilio.jwt.access_token.grants import VideoGrant
 
 from tests.support.control_client import ControlClient
 from tests.support.mosquitto import Mosquitto
-from tests.support.processes import Program, appliance, free_port
+from tests.support.processes import Program, appliance, free_port, wait_for
 
 KIOSK = "hall-2"
 ROOM = "lobby"
@@ -135,7 +136,22 @@ control_socket = "{self.folder / "control.sock"}"
     def start_panel(self) -> Program:
         socket_path = str(self.folder / "control.sock")
         self._panel = self._add("panel", appliance("panel", "--socket", socket_path, "--bind", "127.0.0.1:0"))
-        return self._panel.start()
+        self._panel.start()
+        self.wait_for_panel()
+        return self._panel
+
+    def wait_for_panel(self) -> None:
+        """Wait until the panel has the kiosk's state; until then it answers 503."""
+        wait_for("the panel knows the kiosk's state", self.panel_state)
+
+    def panel_state(self) -> dict[str, Any]:
+        """Return the state that the panel shows, or an empty one while it knows none."""
+        try:
+            state: dict[str, Any] = fetch_json(f"{self.panel_url}/api/v1/state")
+        except urllib.error.HTTPError as error:
+            error.close()
+            return {}
+        return state
 
     @property
     def panel(self) -> Program:
