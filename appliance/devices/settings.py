@@ -98,7 +98,6 @@ class LedSettings:
     status_pin: Pin = 24
     active_high: bool = True
     brightness: Annotated[float, Between(0.02, 1)] = 0.6
-    idle_heartbeat: bool = False
 
     def problems(self) -> Iterator[Problem]:
         pins = [("mute_pin", self.mute_pin), ("live_pin", self.live_pin), ("status_pin", self.status_pin)]
