@@ -12,6 +12,10 @@ offers of its own at any time, and keeps the revisions of every peer connection 
                                        ◀─   Negotiate(offer, subscriptions)      one update to the client
       peer.describe(answer)            ─▶
                                        ◀─   Connected, TrackFlowing, Lost …
+      peer.allot(wishes)               ─▶
+                                       ◀─   SwitchedOff, LayersWanted, LoudestSpeaker …
+      peer.data.open_channels(labels)  ─▶
+                                       ◀─   ChannelOpened, ChannelMessage, ChannelClosed
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +30,35 @@ class TrackKind(StrEnum):
     AUDIO = "audio"
     VIDEO = "video"
     DATA = "data"
+
+
+class TrackPriority(StrEnum):
+    LOW = "low"
+    STANDARD = "standard"
+    HIGH = "high"
+
+
+class VideoMode(StrEnum):
+    """How the videos that a participant receives share its connection (signaling.md 2.11)."""
+
+    GRID = "grid"
+    COLLABORATION = "collaboration"
+    PRESENTATION = "presentation"
+
+
+class SwitchOffMode(StrEnum):
+    """When a video may be switched off for want of bandwidth: never, once that shows, or before it shows."""
+
+    DISABLED = "disabled"
+    DETECTED = "detected"
+    PREDICTED = "predicted"
+
+
+class Direction(StrEnum):
+    """Of media, as the participant sees it."""
+
+    SEND = "send"
+    RECEIVE = "recv"
 
 
 class DescriptionType(StrEnum):
@@ -95,6 +128,53 @@ class PublishedTrack:
     client_id: str
     kind: TrackKind
     enabled: bool = True
+    priority: TrackPriority = TrackPriority.STANDARD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dimensions:
+    """Of a picture, in pixels."""
+
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivingProfile:
+    """How a participant wants its connection to be shared by the videos it receives (signaling.md 2.11).
+
+    `active_speaker_priority`: what the loudest speaker's videos count as, None for no difference. `max_bitrate_bps`:
+    for all videos together; `max_tracks`: so many videos at most; None for no limit. `render_dimensions`: the largest
+    size that is of use, by priority, for tracks that no hint gives a size for.
+    """
+
+    mode: VideoMode = VideoMode.GRID
+    active_speaker_priority: TrackPriority | None = None
+    max_bitrate_bps: int | None = None
+    max_tracks: int | None = None
+    switch_off: SwitchOffMode = SwitchOffMode.PREDICTED
+    render_dimensions: Mapping[TrackPriority, Dimensions] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivingHint:
+    """What a participant says of one video it receives (signaling.md 5.4, 5.5).
+
+    `priority` overrides the publisher's; `visible` False: it is not looked at and need not come; `dimensions`: the size
+    at which it is shown. None: nothing said.
+    """
+
+    priority: TrackPriority | None = None
+    visible: bool = True
+    dimensions: Dimensions | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivingWishes:
+    """All that a participant says of what it receives. Without a profile every video comes as large as it can."""
+
+    profile: ReceivingProfile | None = None
+    hints: Mapping[TrackSid, ReceivingHint] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +241,68 @@ class PeerFailed:
     message: str
 
 
-Happening = Negotiate | Connected | Lost | TrackFlowing | TrackFailed | PeerFailed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoudestSpeaker:
+    """Who speaks in the room now, this participant included; None when nobody does. Told to each one in the room."""
+
+    participant_sid: ParticipantSid | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchedOff:
+    """Videos that this participant receives were switched off, or on again. A track begins switched on."""
+
+    off: frozenset[TrackSid] = frozenset()
+    on: frozenset[TrackSid] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayersWanted:
+    """Which simulcast layers of a track this participant publishes are of use, lowest first; None: all as it likes.
+
+    Told only to those who joined with `layer_hints`.
+    """
+
+    track_sid: TrackSid
+    layers: tuple[bool, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelOpened:
+    """A channel that was asked for by DataPeer.open_channels can be written to."""
+
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelMessage:
+    """The client wrote a text on such a channel."""
+
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelClosed:
+    """Such a channel is gone, with its peer connection or by the client; its label cannot be used again."""
+
+    label: str
+
+
+Happening = (
+    Negotiate
+    | Connected
+    | Lost
+    | TrackFlowing
+    | TrackFailed
+    | PeerFailed
+    | LoudestSpeaker
+    | SwitchedOff
+    | LayersWanted
+    | ChannelOpened
+    | ChannelMessage
+    | ChannelClosed
+)
 Listener = Callable[[Happening], None]
 
 
@@ -175,14 +316,46 @@ class TrackFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkFigures:
+    """How media of one kind fared in one direction, over about the last second.
+
+    `fraction_lost` from 0 to 1; `rtt_s` and `available_bps`, what the path could carry, are None until known.
+    """
+
+    bitrate_bps: float = 0.0
+    fraction_lost: float = 0.0
+    jitter_s: float = 0.0
+    rtt_s: float | None = None
+    available_bps: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PeerFigures:
-    """Counters of one participant; `rtt_s` is None until measured."""
+    """Counters of one participant; `rtt_s` is None until measured. `links` has an entry where media flows."""
 
     connected: bool = False
     address: str | None = None
     rtt_s: float | None = None
     published: Mapping[TrackSid, TrackFigures] = field(default_factory=dict)
     packets_forwarded: int = 0
+    links: Mapping[tuple[Direction, TrackKind], LinkFigures] = field(default_factory=dict)
+
+
+class DataPeer(Protocol):
+    """The service's own data channels to one participant: media signaling (signaling.md 5.1).
+
+    A protocol of its own, since not every engine can carry them on the connection that carries the media. Opened by us,
+    reliable and ordered, texts only; what happens on them is told to the participant's listener.
+    """
+
+    def open_channels(self, labels: frozenset[str]) -> None:
+        """Want exactly these channels. One that is not wanted any more is closed, without ChannelClosed.
+
+        They die with the peer connection that carries them, each with its ChannelClosed.
+        """
+
+    def send(self, label: str, text: str) -> None:
+        """Write a text; it is dropped where the channel is not open."""
 
 
 class MediaPeer(Protocol):
@@ -197,6 +370,12 @@ class MediaPeer(Protocol):
         Tracks that do not exist yet are kept in mind and given as soon as they do.
         """
 
+    def allot(self, wishes: ReceivingWishes) -> None:
+        """Tell how the videos received are to share the connection; complete, in place of what was said before."""
+
+    def layers_reset(self, track: TrackSid) -> None:
+        """The client forgot which layers of a track of its are wanted (signaling.md 5.7): tell it LayersWanted anew."""
+
     def describe(self, states: Sequence[PeerConnectionState]) -> None:
         """Hand in what the client said of its peer connections, descriptions and candidates."""
 
@@ -209,6 +388,9 @@ class MediaPeer(Protocol):
         """
 
     def figures(self) -> PeerFigures: ...
+
+    @property
+    def data(self) -> DataPeer: ...
 
     async def close(self) -> None:
         """End the participant's media and free everything. Closing twice is fine."""
@@ -227,8 +409,14 @@ class MediaEngine(Protocol):
         tracks: Sequence[PublishedTrack],
         receive: frozenset[TrackSid],
         peer_connections: Sequence[PeerConnectionState],
+        wishes: ReceivingWishes = ReceivingWishes(),  # a value
+        channels: frozenset[str] = frozenset(),
+        layer_hints: bool = False,
     ) -> MediaPeer:
         """Take a participant in, with its first offer; without one, `resync` asks the client for it.
+
+        `wishes` and `channels` as `allot` and `DataPeer.open_channels` take them. `layer_hints`: the client turns
+        layers of its own on and off as LayersWanted says.
 
         The first Negotiate carries the answer, and the subscriptions that it already serves; a later one the rest.
         A description that cannot be used comes as PeerFailed.

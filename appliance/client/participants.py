@@ -24,7 +24,7 @@ from appliance.errors import (
     TrackInvalidError,
     room_error,
 )
-from appliance.media_engine import TrackKind
+from appliance.media_engine import TrackKind, TrackPriority
 from appliance.signaling.states import (
     LocalTrackState,
     ParticipantState,
@@ -32,7 +32,6 @@ from appliance.signaling.states import (
     PublishedState,
     RemoteParticipantState,
     RemoteTrackState,
-    TrackPriority,
 )
 
 logger = logging.getLogger(__name__)

@@ -17,8 +17,8 @@ from appliance.client.local_tracks import (
 )
 from appliance.client.remote_tracks import RemoteAudioTrack, RemoteDataTrack, RemoteTrack, RemoteVideoTrack
 from appliance.errors import RoomError
-from appliance.media_engine import TrackKind
-from appliance.signaling.states import RemoteTrackState, TrackPriority
+from appliance.media_engine import TrackKind, TrackPriority
+from appliance.signaling.states import RemoteTrackState
 
 LocalT = TypeVar("LocalT", bound=LocalTrack)
 RemoteT = TypeVar("RemoteT", bound=RemoteTrack)

@@ -7,13 +7,13 @@ Each participant's state carries a revision of its own; only a greater one count
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from appliance.media_engine import TrackPriority
 from appliance.signaling.states import (
     ParticipantState,
     RemoteParticipantState,
     RemoteTrackState,
     SubscribedState,
     SubscribedTrackState,
-    TrackPriority,
 )
 
 

@@ -9,12 +9,11 @@ Names and meanings follow signaling.md 2; who turns them into frames adds `type`
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from appliance.media_engine import PeerConnectionState, Subscription, TrackKind
+from appliance.media_engine import PeerConnectionState, Subscription, TrackKind, TrackPriority
 from appliance.rooms.publishing import Track, TrackWish
 from appliance.rooms.room import Participant, ParticipantStatus
 from appliance.rooms.subscribe_rules import INCLUDE_ALL, SubscribeRule
 from appliance.sids import ParticipantSid, RoomSid, TrackSid
-from appliance.signaling.states import TrackPriority
 
 # --- from the client ------------------------------------------------------------------------------------------------
 

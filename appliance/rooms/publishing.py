@@ -14,9 +14,8 @@ from appliance.errors import (
     TrackNameIsDuplicatedError,
     TrackNameTooLongError,
 )
-from appliance.media_engine import TrackKind
+from appliance.media_engine import TrackKind, TrackPriority
 from appliance.sids import TrackSid
-from appliance.signaling.states import TrackPriority
 
 MAX_NAME_LENGTH = 128
 MAX_CLIENT_ID_LENGTH = 256

@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from appliance.errors import RoomCompletedError, RoomMaxParticipantsExceededError
+from appliance.media_engine import TrackPriority
 from appliance.rooms.events import (
     EndReason,
     EventName,
@@ -26,7 +27,6 @@ from appliance.rooms.events import (
 from appliance.rooms.publishing import PublishingLimits, PublishingOutcome, Track, TrackWish, publish
 from appliance.rooms.subscribe_rules import INCLUDE_ALL, SubscribeRule, wanted_tracks
 from appliance.sids import AccountSid, KeySid, ParticipantSid, RoomSid, TrackSid
-from appliance.signaling.states import TrackPriority
 
 __all__ = ["Track", "TrackPriority", "TrackWish"]  # passed on to those who speak of rooms
 

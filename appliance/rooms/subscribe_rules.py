@@ -13,9 +13,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from appliance.errors import SubscribeRulesInvalidError
-from appliance.media_engine import TrackKind
+from appliance.media_engine import TrackKind, TrackPriority
 from appliance.sids import TrackSid
-from appliance.signaling.states import TrackPriority
 from appliance.tokens import unique_keys
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from appliance.media_engine import (
     IceState,
     PeerConnectionState,
     TrackKind,
+    TrackPriority,
 )
 from appliance.signaling.fields import (
     Json,
@@ -33,12 +34,6 @@ from appliance.signaling.fields import (
     within,
     without_none,
 )
-
-
-class TrackPriority(StrEnum):
-    LOW = "low"
-    STANDARD = "standard"
-    HIGH = "high"
 
 
 class ParticipantState(StrEnum):

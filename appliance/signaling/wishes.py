@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
+from appliance.media_engine import SwitchOffMode, TrackPriority, VideoMode
 from appliance.signaling.fields import (
     Json,
     choice,
@@ -20,7 +21,6 @@ from appliance.signaling.fields import (
     parts,
     without_none,
 )
-from appliance.signaling.states import TrackPriority
 
 
 class IceServerSource(StrEnum):
@@ -33,18 +33,6 @@ class IceServerSource(StrEnum):
 class RuleType(StrEnum):
     INCLUDE = "include"
     EXCLUDE = "exclude"
-
-
-class ProfileMode(StrEnum):
-    GRID = "grid"
-    COLLABORATION = "collaboration"
-    PRESENTATION = "presentation"
-
-
-class SwitchOffMode(StrEnum):
-    DISABLED = "disabled"
-    DETECTED = "detected"
-    PREDICTED = "predicted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +92,7 @@ class SubscribeState:
 class BandwidthProfile:
     """`bandwidth_profile.video`: hints, all optional (signaling.md 2.11). Bandwidth in bits per second."""
 
-    mode: ProfileMode | None = None
+    mode: VideoMode | None = None
     active_speaker_priority: TrackPriority | None = None
     max_subscription_bandwidth: float | None = None
     max_tracks: int | None = None
@@ -117,7 +105,7 @@ class BandwidthProfile:
     @classmethod
     def _video_from_wire(cls, video: Json) -> Self:
         return cls(
-            mode=optional_choice(video, "mode", ProfileMode),
+            mode=optional_choice(video, "mode", VideoMode),
             active_speaker_priority=optional_choice(video, "active_speaker_priority", TrackPriority),
             max_subscription_bandwidth=optional_number(video, "max_subscription_bandwidth"),
             max_tracks=optional_integer(video, "max_tracks"),

@@ -12,12 +12,11 @@ import pytest
 import sqlalchemy as sa
 from twilio.base.exceptions import TwilioRestException
 
-from appliance.media_engine import TrackKind
+from appliance.media_engine import TrackKind, TrackPriority
 from appliance.rooms.conversation import Removed, UpdateRequest
 from appliance.rooms.publishing import TrackWish
 from appliance.rooms.store.tables import events as events_table
 from appliance.rooms.subscribe_rules import EXCLUDE_ALL
-from appliance.signaling.states import TrackPriority
 from tests.support.library_calls import Caller, library
 from tests.support.manual_clock import ManualClock
 from tests.support.rooms_running import Client, RunningRooms, microphone, running_rooms

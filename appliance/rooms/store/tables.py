@@ -6,13 +6,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect, Row
 
-from appliance.media_engine import TrackKind
+from appliance.media_engine import TrackKind, TrackPriority
 from appliance.rooms.events import RoomEvent
 from appliance.rooms.publishing import Track
 from appliance.rooms.room import Participant, ParticipantStatus, Room, RoomSettings, RoomStatus, RoomType
 from appliance.rooms.subscribe_rules import INCLUDE_ALL, rule_of
 from appliance.sids import AccountSid, KeySid, ParticipantSid, RoomSid, TrackSid
-from appliance.signaling.states import TrackPriority
 
 _FORM = "%Y-%m-%dT%H:%M:%S.%fZ"
 

@@ -14,14 +14,13 @@ from appliance.client.roster import (
     Switched,
     Unpublished,
 )
-from appliance.media_engine import TrackKind
+from appliance.media_engine import TrackKind, TrackPriority
 from appliance.signaling.states import (
     ParticipantState,
     RemoteParticipantState,
     RemoteTrackState,
     SubscribedState,
     SubscribedTrackState,
-    TrackPriority,
 )
 
 CAMERA = RemoteTrackState(sid="MT1", kind=TrackKind.VIDEO, name="camera")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from appliance.errors import RoomCompletedError, RoomMaxParticipantsExceededError
-from appliance.media_engine import TrackKind
+from appliance.media_engine import TrackKind, TrackPriority
 from appliance.rooms.events import EndReason, EventName, LeaveReason
 from appliance.rooms.publishing import Track, TrackWish
 from appliance.rooms.room import (
@@ -22,7 +22,6 @@ from appliance.rooms.room import (
 )
 from appliance.rooms.subscribe_rules import EXCLUDE_ALL, INCLUDE_ALL
 from appliance.sids import AccountSid, KeySid, ParticipantSid, RoomSid, TrackSid
-from appliance.signaling.states import TrackPriority
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ACCOUNT = AccountSid("AC" + "0" * 32)

@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.errors import SubscribeRulesInvalidError
-from appliance.media_engine import TrackKind
+from appliance.media_engine import TrackKind, TrackPriority
 from appliance.rooms.publishing import Track
 from appliance.rooms.room import Participant
 from appliance.rooms.subscribe_rules import INCLUDE_ALL, parse_rules, wanted_tracks
 from appliance.sids import KeySid, TrackSid, new_participant_sid, new_track_sid
-from appliance.signaling.states import TrackPriority
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 ALL = {"type": "include", "all": True}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from appliance.errors import LocalProtocolError
-from appliance.media_engine import IceState, PeerConnectionState
+from appliance.media_engine import IceState, PeerConnectionState, VideoMode
 from appliance.signaling import server
 from appliance.signaling.client_events import (
     Connected,
@@ -26,7 +26,7 @@ from appliance.signaling.states import (
     RemoteParticipantState,
     SubscribedState,
 )
-from appliance.signaling.wishes import BandwidthProfile, IceServerSource, ProfileMode
+from appliance.signaling.wishes import BandwidthProfile, IceServerSource
 from tests.support.signaling_pair import (
     BOB,
     CAMERA,
@@ -318,7 +318,7 @@ def test_an_answer_is_sent_with_the_participant_unchanged() -> None:
 
 def test_a_bandwidth_profile_is_sent_at_the_top_of_an_update() -> None:
     pair = admitted()
-    profile = BandwidthProfile(mode=ProfileMode.GRID)
+    profile = BandwidthProfile(mode=VideoMode.GRID)
 
     pair.client.set_bandwidth_profile(profile, pair.now)
     pair.pump()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from appliance.errors import RemoteProtocolError
-from appliance.media_engine import DescriptionType, TrackKind
+from appliance.media_engine import DescriptionType, TrackKind, TrackPriority, VideoMode
 from appliance.signaling.messages import (
     ConnectedMessage,
     ConnectMessage,
@@ -17,8 +17,8 @@ from appliance.signaling.messages import (
     client_message,
     server_message,
 )
-from appliance.signaling.states import LocalTrackState, RemoteParticipantState, SubscribedTrackState, TrackPriority
-from appliance.signaling.wishes import IceServerSource, ProfileMode, RuleType
+from appliance.signaling.states import LocalTrackState, RemoteParticipantState, SubscribedTrackState
+from appliance.signaling.wishes import IceServerSource, RuleType
 
 SDK_CONNECT: dict[str, Any] = {  # as the SDK 2.36.0 sends it (signaling.md 2.3)
     "type": "connect",
@@ -65,7 +65,7 @@ def test_the_sdks_connect_is_read_whole() -> None:
     assert message.subscribe.rules[0].type is RuleType.EXCLUDE
     assert not message.subscribe.automatic
     assert message.bandwidth_profile
-    assert message.bandwidth_profile.mode is ProfileMode.GRID
+    assert message.bandwidth_profile.mode is VideoMode.GRID
     assert message.peer_connections[0].description
     assert message.peer_connections[0].description.type is DescriptionType.OFFER
 
