@@ -11,7 +11,14 @@ from time import monotonic
 from typing import Self
 
 from appliance.errors import room_error
-from appliance.media_engine import Listener, MediaEngine, PeerConnectionState, PublishedTrack, RoomMediaPolicy
+from appliance.media_engine import (
+    Listener,
+    MediaEngine,
+    PeerConnectionState,
+    PublishedTrack,
+    ReceivingWishes,
+    RoomMediaPolicy,
+)
 from appliance.sfu.connection import Connection, ConnectionEvents
 from appliance.sfu.peer import Peer
 from appliance.sfu.port import MediaPort, open_sockets, own_addresses
@@ -23,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 0.05
 _CLOSE_LIMIT_S = 5.0
+_NO_WISHES = ReceivingWishes()
 
 
 class EmbeddedEngine:
@@ -86,15 +94,29 @@ class EmbeddedEngine:
         tracks: Sequence[PublishedTrack],
         receive: frozenset[TrackSid],
         peer_connections: Sequence[PeerConnectionState],
+        wishes: ReceivingWishes = _NO_WISHES,
+        channels: frozenset[str] = frozenset(),
+        layer_hints: bool = False,
     ) -> Peer:
         """Take a participant in (see MediaEngine)."""
         if self._is_closed:
             raise room_error(53305)
         router = self._routers.setdefault(room_sid, Router())
-        peer = Peer(participant_sid, router, policy, listener, self._connect, monotonic, self._left)
+        peer = Peer(
+            participant_sid,
+            router,
+            policy,
+            listener,
+            self._connect,
+            monotonic,
+            self._left,
+            layer_hints=layer_hints,
+        )
         self._peers[peer] = room_sid
         router.enter(peer)
         peer.publish(tracks)
+        peer.allot(wishes)
+        peer.data.open_channels(channels)
         peer.receive(receive)
         peer.describe(peer_connections)
         if self._ticking is None:

@@ -21,6 +21,7 @@ from appliance.media_engine import (
     PeerFailed,
     PeerFigures,
     PublishedTrack,
+    ReceivingWishes,
     RoomMediaPolicy,
     Subscription,
     TrackFailed,
@@ -31,6 +32,7 @@ from appliance.sfu.connection import Connection, ConnectionEvents
 from appliance.sfu.consumer import Consumer
 from appliance.sfu.data_relay import DataRelay
 from appliance.sfu.description import LocalSection, read_description
+from appliance.sfu.own_channels import OwnChannels
 from appliance.sfu.producer import Producer
 from appliance.sfu.router import Router
 from appliance.sids import ParticipantSid, TrackSid
@@ -74,6 +76,8 @@ class Peer:
         connect: Callable[[RoomMediaPolicy, ConnectionEvents], Connection],
         now: Callable[[], float],
         on_close: Callable[[Peer], None],
+        *,
+        layer_hints: bool = False,
     ) -> None:
         self.sid = sid
         self._router = router
@@ -82,6 +86,8 @@ class Peer:
         self._connect = connect
         self._now = now
         self._on_close = on_close
+        self._layer_hints = layer_hints
+        self._wishes = ReceivingWishes()
         self._loop = asyncio.get_running_loop()
         self._published: dict[TrackSid, Producer] = {}
         self._failed: set[TrackSid] = set()
@@ -91,6 +97,7 @@ class Peer:
         self._announced: tuple[Subscription, ...] = ()
         self._connection: Connection | None = None
         self._relay = DataRelay(self._published_data, router.add)
+        self._own_channels = OwnChannels(self._emit, self.tracks_changed)
         self._pc_id = ""
         self._closed_ids: set[str] = set()
         self._asked_id = ""
@@ -121,6 +128,18 @@ class Peer:
     def receive(self, tracks: frozenset[TrackSid]) -> None:
         self._wanted = tracks
         self.tracks_changed()
+
+    def allot(self, wishes: ReceivingWishes) -> None:
+        if wishes != self._wishes:
+            self._wishes = wishes
+            self._allotted()
+
+    def layers_reset(self, track: TrackSid) -> None:
+        self._layers_told(track)
+
+    @property
+    def data(self) -> OwnChannels:
+        return self._own_channels
 
     def describe(self, states: Sequence[PeerConnectionState]) -> None:
         replies = [reply for state in states if (reply := self._described(state)) is not None]
@@ -430,6 +449,12 @@ class Peer:
         section.consumer = consumer
         consumer.slot = connection.new_slot(section)
         return True
+
+    def _allotted(self) -> None:
+        """What is wished of the received videos has changed."""
+
+    def _layers_told(self, track: TrackSid) -> None:
+        """The client forgot which layers of this track of its are of use."""
 
     def _go_live(self) -> None:
         connection = self._connection
