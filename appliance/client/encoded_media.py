@@ -6,6 +6,7 @@ What is touched, why, and for how long it has been so (media-engine.md 5, 8; kio
     DTLS transport's router, receiver's rtx   streams of a section that aiortc started too early still arrive
     receiver's codecs, _send_rtcp_pli/_nack   to know what came, and to ask for a key frame or once more for packets
     sender's _handle_rtcp_packet, _ssrc       PLI, FIR and REMB reach a camera that encodes by itself
+    sender's _next_encoded_frame              the loudness of sound that comes encoded (RFC 6464)
     sender's _track_id, _stream_id            `a=msid` names the track as signaling does
     transceiver's _set_mid, _set_mline_index  an offer we drop must not leave its transceivers to the server's offer
     gatherer's ICE connection                 loopback addresses, larger socket buffers, when something was heard
@@ -62,7 +63,7 @@ def _check_insides() -> None:
         f"{kind.__name__}.{name}"
         for kind, names in {
             RTCRtpReceiver: ("_handle_rtp_packet", "_send_rtcp_pli", "_send_rtcp_nack"),
-            RTCRtpSender: ("_handle_rtcp_packet",),
+            RTCRtpSender: ("_handle_rtcp_packet", "_next_encoded_frame"),
             RTCRtpTransceiver: ("_set_mid", "_set_mline_index"),
             aioice.Connection: ("get_component_candidates",),
         }.items()
@@ -173,8 +174,18 @@ _running: set[asyncio.Future[Any]] = set()
 
 
 def adopt_sender(sender: RTCRtpSender, feed: Feed) -> None:
-    """Tell the feed's track of key frame requests and of the bit rate that the path carries."""
+    """Tell the feed's track of key frame requests and of the bit rate that the path carries; send its audio level."""
     insides: Any = sender
+    next_encoded_frame = insides._next_encoded_frame
+
+    async def next_frame(codec: Any) -> Any:
+        frame = await next_encoded_frame(codec)
+        # aiortc measures raw sound only, and sends what was encoded elsewhere without a level.
+        if frame is not None and frame.audio_level is None and feed.audio_level is not None:
+            frame.audio_level = -feed.audio_level
+        return frame
+
+    insides._next_encoded_frame = next_frame
     original = insides._handle_rtcp_packet
     told_bps = 0
 

@@ -12,7 +12,7 @@ from typing import Any
 import av
 from aiortc import MediaStreamError, MediaStreamTrack
 
-from appliance.client.local_tracks import LocalMediaTrack
+from appliance.client.local_tracks import LocalAudioTrack, LocalMediaTrack
 from appliance.media_engine import TrackKind
 
 logger = logging.getLogger(__name__)
@@ -59,6 +59,8 @@ class Feed(MediaStreamTrack):
         self._attached = asyncio.Event()
         self._reading: asyncio.Future[Any] | None = None
         self._readings = 0
+        self.audio_level: int | None = None
+        """Of the Opus packet that `recv` gave last, in -dBov (RFC 6464); None where nobody told."""
         self._line = Continuation(CLOCK_RATES[kind])
 
     def attach(self, track: LocalMediaTrack | None) -> None:
@@ -110,6 +112,7 @@ class Feed(MediaStreamTrack):
         self._reading = asyncio.ensure_future(track.next_media())
         try:
             media = await self._reading
+            self.audio_level = track.level if isinstance(track, LocalAudioTrack) else None
             return media if reading_number == self._readings else None
         except asyncio.CancelledError:
             task = asyncio.current_task()

@@ -31,6 +31,9 @@ VIDEO_CLOCK = 90_000
 OPUS_SILENCE = b"\xf8\xff\xfe"
 """20 ms of silence: TOC of a 20 ms full-band CELT frame, mono, and two bytes that code nothing (RFC 6716, 3.1)."""
 
+SILENT_LEVEL = 127
+"""The audio level of silence, in -dBov (RFC 6464, 3)."""
+
 SILENCE_INTERVAL_S = 0.4
 """While muted and nobody feeds us, a packet so often keeps the stream alive, as Opus DTX does (RFC 7587, 3.1.3)."""
 
@@ -92,12 +95,17 @@ class AudioSource(Protocol):
 
 
 class OpusPacket(Protocol):
-    """20 ms of Opus. `timestamp` counts 1/48000 s on the sender's clock."""
+    """20 ms of Opus. `timestamp` counts 1/48000 s on the sender's clock.
+
+    `level` is the loudness of what was encoded, as -dBov: 0 the loudest, 127 silence (RFC 6464, 3); None unknown.
+    """
 
     @property
     def data(self) -> bytes: ...
     @property
     def timestamp(self) -> int: ...
+    @property
+    def level(self) -> int | None: ...
 
 
 class EncodedAudioSource:
@@ -221,6 +229,8 @@ class LocalAudioTrack(LocalMediaTrack):
         super().__init__(name)
         self.is_encoded = isinstance(source, EncodedAudioSource)
         self.source = source
+        self.level: int | None = None
+        """Of the packet that `next_media` gave last, in -dBov; None where the stack measures or nobody has."""
         self._last_timestamp: int | None = None
         self._last_at = 0.0
 
@@ -239,8 +249,10 @@ class LocalAudioTrack(LocalMediaTrack):
             async with asyncio.timeout(DRY_SOURCE_S if self._is_heard else SILENCE_INTERVAL_S):
                 taken = await source.take()
         except TimeoutError:
+            self.level = SILENT_LEVEL
             return self._opus(OPUS_SILENCE, self._estimated_timestamp())
         self._last_timestamp, self._last_at = taken.timestamp, time.monotonic()
+        self.level = taken.level if self._is_heard else SILENT_LEVEL
         return self._opus(taken.data if self._is_heard else OPUS_SILENCE, taken.timestamp)
 
     async def _next_frame(self, source: AudioSource) -> av.AudioFrame:

@@ -27,8 +27,10 @@ from appliance.devices.samples import (
     PERIOD_S,
     PERIOD_SAMPLES,
     QUIETEST_DBFS,
+    SILENT_LEVEL,
     SILENT_PERIOD,
     Samples,
+    audio_level,
     dbfs,
     samples_of,
 )
@@ -68,10 +70,14 @@ class Controls:
 
 @dataclass(frozen=True, slots=True)
 class OpusPacket:
-    """20 ms of sound. `timestamp` counts samples at 48 kHz from the first packet, silence included."""
+    """20 ms of sound. `timestamp` counts samples at 48 kHz from the first packet, silence included.
+
+    `level`: loudness of what was encoded in -dBov, 0 the loudest, 127 silence (RFC 6464, 3).
+    """
 
     data: bytes
     timestamp: int
+    level: int = SILENT_LEVEL
 
 
 class SoundThread:
@@ -228,17 +234,20 @@ class SoundThread:
             pcm = self._echo.cancel(pcm)
         if self.turns % METER_EVERY_PERIODS == 0:
             self.microphone_dbfs = dbfs(samples_of(pcm))
-        self._encode(SILENT_PERIOD if self._controls.muted else pcm)
+        if self._controls.muted:
+            self._send_silence()
+        else:
+            self._encode(pcm, audio_level(samples_of(pcm)))
 
     def _send_silence(self) -> None:
         """A microphone that went away leaves silence, not a stream that stands still (kiosk.md 8, Hot-plug)."""
-        self._encode(SILENT_PERIOD)
+        self._encode(SILENT_PERIOD, SILENT_LEVEL)
 
-    def _encode(self, pcm: bytes) -> None:
+    def _encode(self, pcm: bytes, level: int) -> None:
         timestamp = self._controls.next_timestamp
         self._controls.next_timestamp = timestamp + PERIOD_SAMPLES
         for packet in self._encoder.encode(pcm):
-            self._outgoing(OpusPacket(packet, timestamp))
+            self._outgoing(OpusPacket(packet, timestamp, level))
 
     # --- out ----------------------------------------------------------------------------------------------------------
 

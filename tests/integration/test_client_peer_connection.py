@@ -148,6 +148,22 @@ async def test_encoded_media_arrives_without_a_codec_of_ours(ends: Ends) -> None
     assert camera.keyframes_asked >= 1
 
 
+async def test_the_loudness_of_encoded_sound_goes_with_its_packets_and_muted_is_127(ends: Ends) -> None:
+    microphone = EncodedAudioSource()
+    track = LocalAudioTrack(microphone, "microphone")
+    with SoundThread(microphone, 440, level=23):
+        ends.client.set_tracks([track])
+        await ends.until(lambda: len(ends.server.audio_levels) >= 10)
+        heard = {level for _, level in ends.server.audio_levels}
+        track.disable()
+        await ends.until(lambda: ends.server.audio_levels[-1][1] != 23)
+        ends.server.audio_levels.clear()
+        await ends.until(lambda: len(ends.server.audio_levels) >= 5)
+
+    assert heard == {23}
+    assert {level for _, level in ends.server.audio_levels} == {127}
+
+
 async def test_a_muted_microphone_sends_silence_and_comes_back(ends: Ends) -> None:
     microphone = EncodedAudioSource()
     track = LocalAudioTrack(microphone, "microphone")

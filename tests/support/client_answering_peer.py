@@ -10,6 +10,7 @@ from aiortc import (
     RTCPeerConnection,
     RTCSessionDescription,
 )
+from aiortc.rtp import RtpPacket
 
 from appliance.client import encoded_media
 from appliance.media_engine import Description, DescriptionType, PeerConnectionState
@@ -26,7 +27,9 @@ class AnsweringPeer:
         self.stack = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         self.tracks: list[MediaStreamTrack] = []
         self.channels: dict[str, Any] = {}
-        self.stack.on("track", self.tracks.append)
+        self.audio_levels: list[tuple[bool, int]] = []
+        """Of each packet of sound that had the header extension: voice activity, -dBov (RFC 6464)."""
+        self.stack.on("track", self._listen)
         self.stack.on("datachannel", lambda channel: self.channels.update({channel.label: channel}))
 
     async def take(self, state: PeerConnectionState) -> None:
@@ -56,6 +59,19 @@ class AnsweringPeer:
 
     async def close(self) -> None:
         await self.stack.close()
+
+    def _listen(self, track: MediaStreamTrack) -> None:
+        self.tracks.append(track)
+        [receiver] = [receiver for receiver in self.stack.getReceivers() if receiver.track is track]
+        insides: Any = receiver
+        original = insides._handle_rtp_packet
+
+        async def note(packet: RtpPacket, *, arrival_time_ms: int) -> None:
+            if packet.extensions.audio_level is not None:
+                self.audio_levels.append(packet.extensions.audio_level)
+            await original(packet, arrival_time_ms=arrival_time_ms)
+
+        insides._handle_rtp_packet = note
 
     def _say(self, kind: DescriptionType) -> None:
         self.say(Description(type=kind, revision=self.revision, sdp=self.stack.localDescription.sdp))

@@ -140,6 +140,7 @@ class Tone:
 class Packet:
     data: bytes
     timestamp: int
+    level: int | None = None
 
 
 def opus_tone(frequency_hz: float, packets: int) -> list[Packet]:
@@ -159,8 +160,8 @@ def opus_tone(frequency_hz: float, packets: int) -> list[Packet]:
 class SoundThread:
     """Leaves the packets of a tone in an EncodedAudioSource, from a thread of its own, until it is stopped."""
 
-    def __init__(self, source: EncodedAudioSource, frequency_hz: float) -> None:
-        self._source = source
+    def __init__(self, source: EncodedAudioSource, frequency_hz: float, level: int | None = None) -> None:
+        self._source, self._level = source, level
         self._packets = opus_tone(frequency_hz, 100)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sound of a test", daemon=True)
@@ -176,7 +177,8 @@ class SoundThread:
     def _run(self) -> None:
         number = 0
         while not self._stopping.wait(0.02):
-            self._source.put(Packet(self._packets[number % len(self._packets)].data, number * 960))
+            packet = self._packets[number % len(self._packets)]
+            self._source.put(Packet(packet.data, number * 960, self._level))
             number += 1
 
 

@@ -24,6 +24,7 @@ from appliance.media_engine import TrackKind
 class Packet:
     data: bytes
     timestamp: int
+    level: int | None = None
 
 
 class Pictures:
@@ -89,6 +90,21 @@ async def test_muting_drops_what_waits_and_turns_what_comes_into_silence() -> No
     sent = await track.next_media()
 
     assert (bytes(sent), sent.pts) == (OPUS_SILENCE, 1920)
+
+
+async def test_loudness_goes_with_what_is_heard_and_silence_is_127() -> None:
+    source = EncodedAudioSource()
+    track = LocalAudioTrack(source)
+    source.put(Packet(b"said", 960, level=9))
+    source.put(Packet(b"said softly", 1920, level=41))
+
+    heard = [(bytes(await track.next_media()), track.level) for _ in range(2)]
+    track.disable()
+    source.put(Packet(b"said after the button", 2880, level=9))
+    muted = (bytes(await track.next_media()), track.level)
+
+    assert heard == [(b"said", 9), (b"said softly", 41)]
+    assert muted == (OPUS_SILENCE, 127)
 
 
 async def test_a_card_that_gives_nothing_is_silence_and_not_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from appliance.devices.claim import OpenDevice
 from appliance.devices.opus import OpusDecoder, OpusEncoder
-from appliance.devices.samples import PERIOD_S, PERIOD_SAMPLES, SAMPLE_RATE_HZ, dbfs
+from appliance.devices.samples import PERIOD_S, PERIOD_SAMPLES, SAMPLE_RATE_HZ, audio_level, dbfs, samples_of
 from appliance.devices.sound_thread import Controls, OpusPacket, SoundThread
 from appliance.devices.voice import Voice
 from appliance.errors import DeviceError, DeviceLost
@@ -146,6 +146,26 @@ def test_a_closed_gate_sends_silence_in_the_same_turn() -> None:
     bench.controls.muted = True
     bench.turn(20)
     assert bench.heard() < -80
+
+
+def test_every_packet_tells_how_loud_it_is_and_a_closed_gate_is_silence() -> None:
+    bench = Bench()
+    bench.turn(10)
+    loud = {packet.level for packet in bench.packets}
+    bench.controls.muted = True
+    bench.turn(10)
+    bench.microphone.fails = True
+    bench.turn(10)
+    bench.microphone.fails = False
+
+    assert loud == {round(-dbfs(samples_of(bench.microphone.read())))}
+    assert {packet.level for packet in bench.packets[10:]} == {127}
+
+
+@pytest.mark.parametrize(("amplitude", "level"), [(0, 127), (1, 90), (327, 40), (32767, 0)])
+def test_the_audio_level_is_that_of_rfc_6464(amplitude: int, level: int) -> None:
+    square = np.where(np.arange(PERIOD_SAMPLES) % 48 < 24, amplitude, -amplitude).astype(np.int16)
+    assert audio_level(square) == level
 
 
 def test_timestamps_count_every_period_also_while_muted_and_unplugged() -> None:
