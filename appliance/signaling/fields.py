@@ -153,6 +153,11 @@ def flag(data: Json, key: str, *, default: bool | None = None) -> bool:
     return value
 
 
+def optional_flag(data: Json, key: str) -> bool | None:
+    """Return the boolean at `key`, None where it is absent or null."""
+    return None if data.get(key) is None else flag(data, key)
+
+
 @overload
 def choice(data: Json, key: str, kind: type[E]) -> E: ...
 @overload
