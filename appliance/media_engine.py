@@ -379,6 +379,12 @@ class MediaPeer(Protocol):
     def describe(self, states: Sequence[PeerConnectionState]) -> None:
         """Hand in what the client said of its peer connections, descriptions and candidates."""
 
+    def went_away(self) -> None:
+        """Learn that the client's signaling is lost: nothing that it is told arrives, until `resync`.
+
+        How long it may stay away is not the engine's to decide: no Lost comes meanwhile.
+        """
+
     def resync(self, states: Sequence[PeerConnectionState]) -> tuple[PeerConnectionState, ...]:
         """Take the client's last descriptions after a lost socket; return the entries for `synced` (signaling.md 2.9).
 

@@ -214,6 +214,8 @@ class RoomsService:
         entry, participant = found
         stay.attachment = None
         stay.lost_at = self._clock.monotonic()
+        if stay.peer:
+            stay.peer.went_away()
         change = entry.room.set_status(participant, ParticipantStatus.RECONNECTING, self._clock.now())
         self._running.apply(entry, change)
         log.info("%s in %s: link lost", stay.participant_sid, stay.room_sid)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from appliance.errors import RemoteProtocolError
@@ -33,16 +34,16 @@ from appliance.sfu.consumer import Consumer
 from appliance.sfu.data_relay import DataRelay
 from appliance.sfu.description import LocalSection, read_description
 from appliance.sfu.own_channels import OwnChannels
+from appliance.sfu.patience import Patience, Verdict
 from appliance.sfu.producer import Producer
 from appliance.sfu.router import Router
+from appliance.sfu.transport import SecureTransport
 from appliance.sids import ParticipantSid, TrackSid
 
 logger = logging.getLogger(__name__)
 
-SILENCE_LIMIT_S = 30.0
-OFFER_LATE_S = 5.0
-OFFER_LIMIT_S = 30.0
-"""A client that fails to apply an offer says nothing (signaling.md 4.4); one that is reconnecting answers late."""
+LINGER_S = 2.0
+"""A connection that the client is told to close is ended a little later: DTLS must not tell it first (4.7)."""
 
 _NO_CODEC = (53404, "No supported codec")
 _MOST_REFUSALS = 2
@@ -55,8 +56,6 @@ class _Offer:
     revision: int
     sdp: str
     described: tuple[LocalSection, ...]
-    sent_at: float
-    is_late: bool = False
 
 
 class Peer:
@@ -101,7 +100,6 @@ class Peer:
         self._pc_id = ""
         self._closed_ids: set[str] = set()
         self._asked_id = ""
-        self._asked_at = 0.0
         self._revision = 0
         self._answer: Description | None = None
         self._offer: _Offer | None = None
@@ -109,7 +107,8 @@ class Peer:
         self._is_settling = False
         self._is_closed = False
         self._was_connected = False
-        self._is_lost = False
+        self._patience = Patience(now())
+        self._over = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
 
     # --- MediaPeer
@@ -146,24 +145,34 @@ class Peer:
         if replies:
             self._announce(*replies)
 
+    def went_away(self) -> None:
+        self._patience.went_away()
+
     def resync(self, states: Sequence[PeerConnectionState]) -> tuple[PeerConnectionState, ...]:
         if not self._pc_id:
             self._ask_for_offer(states)
+        before = self._answer
         replies = [reply for state in states if (reply := self._described(state, again=True)) is not None]
+        if self._connection is not None and self._answer is before and self._patience.is_silent(self._now()):
+            self._abandon()
+            self._announce()  # what it had is unsubscribed before the new connection brings it again
+        self._patience.came_back(self._now())
         if self._connection is None:
-            asked = Description(type=DescriptionType.CREATE_OFFER, revision=1)
-            return (PeerConnectionState(id=self._asked_id, description=asked),) if self._asked_id else ()
+            return (self._request_for_offer(),) if self._asked_id else ()
         if self._offer is not None:
+            self._patience.offered(self._now())
             offer = Description(type=DescriptionType.OFFER, revision=self._offer.revision, sdp=self._offer.sdp)
-            self._offer.sent_at = self._now()
             return (PeerConnectionState(id=self._pc_id, description=offer),)
         return tuple(replies[-1:]) or (PeerConnectionState(id=self._pc_id),)
 
     def _ask_for_offer(self, states: Sequence[PeerConnectionState]) -> None:
         """Want a new peer connection of the client; what it names is of a time that we know nothing of (2.9)."""
         self._asked_id = self._asked_id or secrets.token_hex(16)
-        self._asked_at = self._now()
         self._closed_ids.update(state.id for state in states if state.id != self._asked_id)
+
+    def _request_for_offer(self) -> PeerConnectionState:
+        asked = Description(type=DescriptionType.CREATE_OFFER, revision=1)
+        return PeerConnectionState(id=self._asked_id, description=asked)
 
     def figures(self) -> PeerFigures:
         connection = self._connection
@@ -178,6 +187,7 @@ class Peer:
     async def close(self) -> None:
         if not self._is_closed:
             self._is_closed = True
+            self._over.set()
             self._router.leave(self)
             self._on_close(self)
             self.publish(())
@@ -244,6 +254,7 @@ class Peer:
             return
         connection.apply_answer(read_description(answer.sdp or ""))
         self._offer = None
+        self._patience.answered()
         self._completed(offer.described)
 
     def _completed(self, described: tuple[LocalSection, ...]) -> None:
@@ -273,27 +284,56 @@ class Peer:
                 ready=self._ready,
                 ended=self._ended,
                 streams_found=self._bind_publications,
-                data_ready=self._relay.transport_ready,
+                data_ready=self._data_ready,
                 channel_opened=self._relay.channel_opened,
             ),
         )
 
-    def _hang_up(self) -> None:
+    def _replace(self) -> None:
+        """Have the client close its peer connection and make another, in one message (signaling.md 4.7)."""
+        states: list[PeerConnectionState] = []
+        if self._connection is not None:
+            close = Description(type=DescriptionType.CLOSE, revision=self._revision + 1)
+            states.append(PeerConnectionState(id=self._pc_id, description=close))
+            self._abandon()
+        self._asked_id = self._asked_id or secrets.token_hex(16)
+        self._patience.replaced(self._now())
+        self._announce(*states, self._request_for_offer())
+
+    def _abandon(self) -> None:
+        """Give the connection up for another one that the client is to make."""
+        self._closed_ids.add(self._pc_id)
+        self._asked_id = secrets.token_hex(16)
+        self._hang_up(linger_s=LINGER_S)
+
+    def _hang_up(self, linger_s: float = 0.0) -> None:
         """End the connection; what is published and wanted stays for the next one."""
         for consumer in list(self._consumers.values()):
             self._displace(consumer)
         connection, self._connection = self._connection, None
         self._offer = self._answer = None
         self._described_sections = 0
+        self._own_channels.transport_gone()
         self._relay.close()
         self._relay = DataRelay(self._published_data, self._router.add)
         for producer in self._published.values():
             self._router.remove(producer)
             producer.unbind()
         if connection is not None:
-            task = self._loop.create_task(connection.close(), name=f"close {self.sid}")
+            task = self._loop.create_task(self._end(connection, linger_s), name=f"close {self.sid}")
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
+
+    async def _end(self, connection: Connection, linger_s: float) -> None:
+        if linger_s:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(linger_s):
+                    await self._over.wait()
+        await connection.close()
+
+    def _data_ready(self, transport: SecureTransport) -> None:
+        self._relay.transport_ready(transport)
+        self._own_channels.transport_ready(transport)
 
     def _ready(self) -> None:
         if not self._was_connected:
@@ -310,24 +350,21 @@ class Peer:
     def tick(self, now: float) -> None:
         """Do what is due; called by the engine about every 50 ms."""
         connection = self._connection
-        if connection is None:
-            if self._asked_id and now - self._asked_at > SILENCE_LIMIT_S and not self._is_lost:
-                self._is_lost = True
-                self._emit(Lost(reason=f"no offer within {SILENCE_LIMIT_S:.0f} s"))
-            return
-        connection.tick(now)
-        if now - connection.heard_at > SILENCE_LIMIT_S and not self._is_lost:
-            self._is_lost = True
-            self._emit(Lost(reason=f"silent for {SILENCE_LIMIT_S:.0f} s"))
-        offer = self._offer
-        if offer is None:
-            return
-        if now - offer.sent_at > OFFER_LATE_S and not offer.is_late:
-            offer.is_late = True
-            logger.warning("%s: offer %d has no answer after %.0f s", self.sid, offer.revision, OFFER_LATE_S)
-        if now - offer.sent_at > OFFER_LIMIT_S:
-            self._offer = None
-            self._emit(PeerFailed(code=53402, message=f"offer {offer.revision} was never answered"))
+        if connection is not None:
+            connection.tick(now)
+            if connection.address is not None:
+                self._patience.heard(connection.heard_at)
+        silent_s = now - self._patience.heard_at
+        match self._patience.judge(now):
+            case Verdict.REPLACE:
+                logger.warning("%s: a new peer connection is asked for, heard %.0f s ago", self.sid, silent_s)
+                self._replace()
+            case Verdict.LOST:
+                self._emit(Lost(reason=f"silent for {silent_s:.0f} s"))
+            case Verdict.GIVE_UP:
+                self._emit(PeerFailed(code=53402, message="offers are never answered"))
+            case Verdict.WAIT:
+                pass
 
     # --- what it publishes
 
@@ -384,6 +421,8 @@ class Peer:
             return
         self._place(in_answer=False)
         sections = connection.sections
+        if self._own_channels.need_transport and sections.lacks_data:
+            sections.add_data()
         if len(sections.all) > self._described_sections or any(section.needs_offer for section in sections):
             self._announce(self._make_offer(connection))
         else:
@@ -392,7 +431,8 @@ class Peer:
     def _make_offer(self, connection: Connection) -> PeerConnectionState:
         sdp, described = connection.describe(setup="actpass")
         self._revision += 1
-        self._offer = _Offer(revision=self._revision, sdp=sdp, described=described, sent_at=self._now())
+        self._offer = _Offer(revision=self._revision, sdp=sdp, described=described)
+        self._patience.offered(self._now())
         description = Description(type=DescriptionType.OFFER, revision=self._revision, sdp=sdp)
         return PeerConnectionState(id=self._pc_id, description=description)
 
@@ -429,7 +469,7 @@ class Peer:
 
     def _place_data(self, connection: Connection, consumer: Consumer, *, in_answer: bool) -> bool:
         if connection.sections.data is None:
-            if in_answer:
+            if in_answer or not connection.sections.lacks_data:
                 return False
             connection.sections.add_data()
         self._relay.subscribe(consumer)

@@ -32,6 +32,7 @@ class FakePeer:
     revisions: dict[str, int] = field(default_factory=dict)
     outstanding: dict[str, Description] = field(default_factory=dict)
     closed: bool = False
+    away: bool = False
     asked: str = ""
     peers: "list[FakePeer]" = field(default_factory=list)
     _count: int = 0
@@ -53,7 +54,11 @@ class FakePeer:
         if answers:
             self.say(Negotiate(peer_connections=answers))
 
+    def went_away(self) -> None:
+        self.away = True
+
     def resync(self, states: Sequence[PeerConnectionState]) -> tuple[PeerConnectionState, ...]:
+        self.away = False
         if not self.revisions:
             self.asked = self.asked or f"new-{self.participant_sid[-4:]}"
             again = Description(type=DescriptionType.CREATE_OFFER, revision=1)

@@ -40,6 +40,7 @@ class Table:
 
     harness: Harness = field(default_factory=Harness)
     router: Router = field(default_factory=Router)
+    now: float = 0.0
 
     def seat(self, name: str, policy: RoomMediaPolicy | None = None) -> "Seat":
         seat = Seat(name)
@@ -49,7 +50,7 @@ class Table:
             policy or RoomMediaPolicy(),
             seat.happenings.append,
             lambda policy, events: Connection(self.harness.port, CERTIFICATE, policy, events, Random(1)),
-            lambda: 0.0,
+            lambda: self.now,
             lambda peer: None,
         )
         self.router.enter(seat.peer)
@@ -337,30 +338,160 @@ async def test_a_client_that_replaces_its_peer_connection_gets_its_tracks_on_the
     await bob.peer.close()
 
 
+def replacement(negotiate: Negotiate) -> str:
+    """Return the id of the peer connection that is asked for in place of `pc`, which is closed in the same message."""
+    close, request = negotiate.peer_connections
+    assert (close.id, close.description and close.description.type) == ("pc", DescriptionType.CLOSE)
+    assert request.description == Description(type=DescriptionType.CREATE_OFFER, revision=1)
+    return request.id
+
+
 async def test_thirty_silent_seconds_are_the_end_and_told_once() -> None:
-    alice = Table().seat("PAalice")
+    table = Table()
+    alice = table.seat("PAalice")
     alice.join()
     await alice.told()
-    connection = alice.peer._connection
-    assert connection is not None
 
-    alice.peer.tick(connection.heard_at + 29)
-    assert await alice.told() == []
-    alice.peer.tick(connection.heard_at + 31)
-    alice.peer.tick(connection.heard_at + 32)
+    alice.peer.tick(29)
+    assert not [h for h in await alice.told() if isinstance(h, Lost)]
+    alice.peer.tick(31)
+    alice.peer.tick(32)
 
-    assert await alice.told() == [Lost(reason="silent for 30 s")]
+    assert await alice.told() == [Lost(reason="silent for 31 s")]
+    await alice.peer.close()
 
 
-async def test_an_offer_that_is_never_answered_fails_the_participant() -> None:
+async def test_a_client_that_never_answers_an_offer_gets_another_connection_with_all_that_it_wants() -> None:
     table = Table()
     alice, bob = table.seat("PAalice"), table.seat("PAbob")
     bob.join(want=(VIDEO.sid,))
+    await bob.told()
     alice.join((VIDEO,), offer=CHROMIUM_OFFER)
+    offered = await bob.negotiated()
+
+    bob.peer.tick(7.0)
+    assert await bob.told() == []
+    table.now = 9.0
+    bob.peer.tick(9.0)
+
+    told = await bob.negotiated()
+    new_id = replacement(told)
+    assert told.subscriptions == ()
+    bob.peer.describe((answer_to(offered),))
+    bob.peer.describe((state("offer", 3, NO_TRACKS),))
+    assert await bob.told() == [], "what is said of the old connection does not matter any more"
+    bob.peer.describe((state("offer", 2, NO_TRACKS, pc=new_id),))
+    [answer] = (await bob.negotiated()).peer_connections
+    assert answer.id == new_id
+    assert answer.description
+    assert (answer.description.type, answer.description.revision) == ("answer", 2)
+    assert "a=sendonly" in (answer.description.sdp or "")
+    await bob.peer.close()
+
+
+async def test_who_answers_no_offer_on_any_connection_is_told_53402() -> None:
+    table = Table()
+    alice, bob = table.seat("PAalice"), table.seat("PAbob")
+    bob.join()
+    await bob.told()
+    alice.join((VIDEO, AUDIO), offer=CHROMIUM_OFFER)
+    told: list[Happening] = []
+    pc, revision = "pc", 1
+    for _ in range(3):
+        bob.peer.receive(frozenset((VIDEO.sid,)))
+        told += await bob.told()
+        table.now += 40
+        bob.peer._patience.heard(table.now)
+        bob.peer.tick(table.now)
+        for happening in await bob.told():
+            told.append(happening)
+            for entry in happening.peer_connections if isinstance(happening, Negotiate) else ():
+                if entry.description and entry.description.type is DescriptionType.CREATE_OFFER:
+                    pc, revision = entry.id, 2
+                    bob.peer.receive(frozenset())
+                    bob.peer.describe((state("offer", revision, NO_TRACKS, pc=pc),))
+
+    assert [h.code for h in told if isinstance(h, PeerFailed)] == [53402]
+    await bob.peer.close()
+
+
+async def test_a_transport_that_is_silent_while_the_signaling_lives_is_replaced_once() -> None:
+    table = Table()
+    alice = table.seat("PAalice")
+    alice.join((VIDEO,), offer=CHROMIUM_OFFER)
+    await alice.told()
+    table.now = 13.0
+
+    alice.peer.tick(13.0)
+    alice.peer.tick(14.0)
+
+    new_id = replacement(await alice.negotiated())
+    assert table.router.find(VIDEO.sid) is None
+    alice.peer.describe((state("offer", 2, CHROMIUM_OFFER, pc=new_id),))
+    assert table.router.find(VIDEO.sid) is not None
+    await alice.peer.close()
+
+
+async def test_whose_signaling_is_away_is_neither_replaced_nor_given_up_and_gets_a_new_connection_on_return() -> None:
+    table = Table()
+    alice, bob = table.seat("PAalice"), table.seat("PAbob")
+    alice.join((VIDEO,), offer=CHROMIUM_OFFER)
+    bob.join(want=(VIDEO.sid,))
     await bob.told()
 
-    bob.peer.tick(6.0)
+    bob.peer.went_away()
+    for seconds in (10, 20, 50):
+        bob.peer.tick(seconds)
     assert await bob.told() == []
-    bob.peer.tick(31.0)
+    table.now = 50.0
+    [asked] = bob.peer.resync((state("offer", 1, NO_TRACKS),))
 
-    assert [h.code for h in await bob.told() if isinstance(h, PeerFailed)] == [53402]
+    assert asked.id != "pc"
+    assert asked.description == Description(type=DescriptionType.CREATE_OFFER, revision=1)
+    assert (await bob.negotiated()).subscriptions == ()
+    bob.peer.describe((state("offer", 2, NO_TRACKS, pc=asked.id),))
+    assert (await bob.negotiated()).subscriptions
+    await bob.peer.close()
+
+
+async def test_who_restarts_ice_on_return_keeps_its_connection() -> None:
+    table = Table()
+    alice = table.seat("PAalice")
+    alice.join(offer=CHROMIUM_OFFER)
+    await alice.told()
+    alice.peer.went_away()
+    table.now = 20.0
+
+    [answered] = alice.peer.resync((state("offer", 2, CHROMIUM_OFFER.replace("Bj7u", "New1")),))
+
+    assert answered.id == "pc"
+    assert answered.description
+    assert (answered.description.type, answered.description.revision) == ("answer", 2)
+
+
+async def test_a_second_peer_connection_beside_a_living_one_is_ignored() -> None:
+    alice = Table().seat("PAalice")
+    alice.join(offer=CHROMIUM_OFFER)
+    await alice.told()
+
+    alice.peer.describe((state("offer", 1, CHROMIUM_OFFER, pc="stranger"), state("close", 9, pc="unheard-of")))
+    alice.peer.describe((state("answer", 1, CHROMIUM_OFFER, pc="stranger"),))
+
+    assert await alice.told() == []
+
+
+async def test_who_closed_its_connection_and_makes_none_is_asked_for_one() -> None:
+    table = Table()
+    alice = table.seat("PAalice")
+    alice.join(offer=CHROMIUM_OFFER)
+    await alice.told()
+    alice.peer.describe((state("close", 2),))
+    assert await alice.told() == []
+    table.now = 13.0
+
+    alice.peer.tick(13.0)
+
+    [asked] = (await alice.negotiated()).peer_connections
+    assert asked.description == Description(type=DescriptionType.CREATE_OFFER, revision=1)
+    assert asked.id != "pc"
+    await alice.peer.close()
