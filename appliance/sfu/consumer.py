@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from appliance.media_engine import Subscription, TrackKind
 from appliance.sfu.description import ABSOLUTE_SEND_TIME, MID, Codec
-from appliance.sfu.rewriter import TIMESTAMP_MASK, Numbers, Rewriter
+from appliance.sfu.rewriter import TIMESTAMP_MASK, Numbers, Rewriter, same_moment
 from appliance.sfu.rtcp import ReceptionReport, SenderReport, write_sender_report
 
 if TYPE_CHECKING:
@@ -97,13 +97,17 @@ class OutSlot:
         self.rtx_payload_type = codec.rtx if codec else None
         self.first_index = self.rewriter.first_index if codec else NEVER
 
-    def follow(self, stream: InStream | None) -> None:
-        """Change to another source: at once to none, to a stream at the next packet one can begin with."""
+    def follow(self, stream: InStream | None, *, keep: bool = False) -> None:
+        """Change to another source: at once to none, to a stream at the next packet one can begin with.
+
+        `keep`: what is sent now, another layer of the same picture, goes on until then (media-engine.md 4.6).
+        """
         now = self.connection.now()
-        if self.source is not None and stream is not self.source:
+        if self.source is not None and stream is not self.source and not keep:
             self._leave(self.source, now)
         if stream is not None and stream is not self.source and self not in stream.pending:
-            self.use_codec(stream.codec)
+            if self.source is None:
+                self.use_codec(stream.codec)
             stream.pending.append(self)
             if stream.codec not in ("", "opus"):
                 stream.request_keyframe(now)
@@ -121,14 +125,30 @@ class OutSlot:
 
     def begin(self, stream: InStream, index: int, timestamp: int, now: float) -> None:
         """Take this packet of the stream as the next one of ours."""
+        aligned: int | None = None
         if self.source is not None and self.source is not stream:
+            aligned = self._aligned(self.source, stream, timestamp)
             self._leave(self.source, now)
+            self.use_codec(stream.codec)
         self.rewriter.clock_rate = stream.clock_rate
-        self.rewriter.switch((index, timestamp), self.last_sent, now - self.last_sent_at)
+        self.rewriter.switch((index, timestamp), self.last_sent, now - self.last_sent_at, aligned)
         self.index_offset = self.rewriter.index_offset
         self.timestamp_offset = self.rewriter.timestamp_offset
         self.first_index = self.rewriter.first_index if self.payload_type >= 0 else NEVER
         self.source = stream
+
+    def _aligned(self, old: InStream, new: InStream, timestamp: int) -> int | None:
+        """Return our timestamp for one of `new`, another layer of the same picture; None where no reports tell."""
+        reports = old.record.last_report, new.record.last_report
+        if reports[0] is None or reports[1] is None or old.producer is not new.producer:
+            return None
+        same = same_moment(
+            (reports[0].ntp, reports[0].rtp_timestamp),
+            (reports[1].ntp, reports[1].rtp_timestamp),
+            timestamp,
+            new.clock_rate,
+        )
+        return (same + self.timestamp_offset) & TIMESTAMP_MASK
 
     def release(self, stream: InStream | None) -> None:
         """Have no source, now or in future; `stream` is the one it may still wait for."""
@@ -199,6 +219,7 @@ class Consumer:
         self.is_live = False
         self.refusals = 0
         self.error: tuple[int, str] | None = None
+        self._layer: int | None = 0
         self._followed: InStream | None = None
         producer.consumers.add(self)
 
@@ -218,15 +239,23 @@ class Consumer:
         self.is_live = True
         self.follow()
 
+    def show(self, layer: int | None) -> None:
+        """Want this layer from now on, counted from the lowest; None: nothing, until something is wanted again."""
+        self._layer = layer
+        self.follow()
+
     def follow(self) -> None:
-        """Take the producer's first layer, whatever it is now."""
-        stream = self.producer.streams[0] if self.producer.streams else None
+        """Take the layer that is wanted of the streams that the producer has now; the topmost where it has fewer."""
+        streams = self.producer.streams
+        stream = None
+        if streams and self._layer is not None:
+            stream = streams[min(self._layer, len(streams) - 1)]
         if self.slot is None or not self.is_live or stream is self._followed:
             return
-        if self._followed is not None:
-            self.slot.release(self._followed)
+        if self._followed is not None and self._followed is not self.slot.source:
+            self._followed.drop(self.slot)
         self._followed = stream
-        self.slot.follow(stream)
+        self.slot.follow(stream, keep=stream is not None and self.slot.source in streams)
 
     def close(self) -> None:
         """End it: no packet and no message more."""

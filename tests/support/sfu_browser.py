@@ -1,7 +1,7 @@
 """Real Chromium pages as clients of the media engine: a bare RTCPeerConnection in each, wired straight to the seam."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from appliance.media_engine import (
     Negotiate,
     PeerConnectionState,
     PublishedTrack,
+    ReceivingWishes,
     RoomMediaPolicy,
     Subscription,
     TrackKind,
@@ -42,16 +43,21 @@ class BrowserClient:
         self.happenings: list[Happening] = []
         self.answered = 0
         self.problems: list[str] = []
+        self.rewrite: Callable[[str], str] = lambda sdp: sdp  # a relay can stand in the way
         self._inbox: asyncio.Queue[Happening] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         page.on("pageerror", lambda error: self.problems.append(str(error)))
 
     async def join(
-        self, receive: frozenset[TrackSid] = frozenset(), *, publish: bool = True, data: bool = True
+        self,
+        receive: frozenset[TrackSid] = frozenset(),
+        *,
+        wishes: ReceivingWishes | None = None,
+        layer_hints: bool = False,
+        **options: object,
     ) -> None:
-        offer = await self.page.evaluate(
-            "([id, options]) => join(id, options)", [self.name, {"publish": publish, "data": data}]
-        )
+        """Join; `options` are those of the page's `join`, `simulcast` "scaled" gives each layer a size of its own."""
+        offer = await self.page.evaluate("([id, options]) => join(id, options)", [self.name, options])
         for kind, client_id in offer["ids"].items():
             self.tracks[kind] = PublishedTrack(sid=new_track_sid(), client_id=client_id, kind=TrackKind(kind))
         self.peer = self.engine.join(
@@ -62,6 +68,8 @@ class BrowserClient:
             tracks=tuple(self.tracks.values()),
             receive=receive,
             peer_connections=(self._state(offer),),
+            wishes=wishes or ReceivingWishes(),
+            layer_hints=layer_hints,
         )
         self._task = asyncio.create_task(self._run(), name=f"page {self.name}")
 
@@ -100,7 +108,7 @@ class BrowserClient:
                 sent = {
                     "type": state.description.type,
                     "revision": state.description.revision,
-                    "sdp": state.description.sdp,
+                    "sdp": self.rewrite(state.description.sdp or ""),
                 }
                 answer = await self.page.evaluate("(description) => take(description)", sent)
                 if answer is not None and self.peer is not None:
