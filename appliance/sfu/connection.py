@@ -258,7 +258,7 @@ class Connection:
     def start_data(self) -> None:
         """Begin SCTP as soon as DTLS is up and both sides have described a data section."""
         section = self.sections.data
-        if section is not None and self.is_ready and not self._transport.has_data:
+        if section is not None and section.is_known and self.is_ready and not self._transport.has_data:
             remote = section.remote
             self._transport.start_data(remote.sctp_port, remote.max_message_size, self._events.channel_opened)
             self._events.data_ready(self._transport)

@@ -31,7 +31,7 @@ class Section:
     `slot` is made when we first send in it and stays; `consumer` fills it now. `described_sending` is what the last
     completed exchange said of our side: while it is true the slot must not change hands, since the client would not
     notice a new msid (signaling.md 3.2). `is_refused`: the client does not receive here. `is_barred`: nothing is taken
-    in here, video in an audio-only room.
+    in here, video in an audio-only room. `is_known`: the client has described it too.
     """
 
     mid: str
@@ -43,6 +43,7 @@ class Section:
     described_sending: bool = False
     is_refused: bool = False
     is_barred: bool = False
+    is_known: bool = True
     streams: list[InStream] = field(default_factory=list)
 
     @property
@@ -120,6 +121,11 @@ class Sections:
         return next((s for s in self.all if s.kind == "application" and not s.is_rejected), None)
 
     @property
+    def lacks_data(self) -> bool:
+        """Tell whether a section for data channels can be added: there is none, and the client never refused one."""
+        return not any(section.kind == "application" for section in self.all)
+
+    @property
     def has_transport_cc(self) -> bool:
         """Tell whether the client takes transport-cc feedback for what it sends."""
         return any("transport-cc" in codec.feedback for codec in self._codecs.values())
@@ -180,6 +186,7 @@ class Sections:
             section.codecs = choose_codecs(remote.codecs, self._video_codecs)
             self._learn(section)
         section.remote = remote
+        section.is_known = True
         if remote.client_receives:
             section.is_refused = False
 
@@ -227,7 +234,7 @@ class Sections:
         remote = RemoteSection(
             mid=self._new_mid(), kind="application", formats="webrtc-datachannel", protocol="UDP/DTLS/SCTP"
         )
-        section = Section(mid=remote.mid, kind="application", remote=remote)
+        section = Section(mid=remote.mid, kind="application", remote=remote, is_known=False)
         self.all.append(section)
         return section
 

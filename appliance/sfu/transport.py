@@ -131,6 +131,10 @@ class SecureTransport:
     def is_ready(self) -> bool:
         return self.srtp_send is not None
 
+    @property
+    def has_ended(self) -> bool:
+        return self._ended
+
     def datagram(self, data: bytes) -> None:
         """Hand in a DTLS record from the network; it waits where the handshake has not begun."""
         self._pipe.put(data)

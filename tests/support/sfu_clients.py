@@ -120,8 +120,13 @@ class SfuClient:
 
     # --- joining and exchanging descriptions
 
-    async def join(self, receive: frozenset[TrackSid] = frozenset(), policy: RoomMediaPolicy | None = None) -> None:
-        """Make the first offer, with at least one section of each kind, as the SDK does (signaling.md 4.2)."""
+    async def join(
+        self, receive: frozenset[TrackSid] = frozenset(), policy: RoomMediaPolicy | None = None, **wanted: Any
+    ) -> None:
+        """Make the first offer, with at least one section of each kind, as the SDK does (signaling.md 4.2).
+
+        `wanted`: wishes, channels, layer_hints, as MediaEngine.join takes them.
+        """
         for kind in ("audio", "video"):
             if not any(transceiver.kind == kind for transceiver in self.pc.getTransceivers()):
                 self.pc.addTransceiver(kind, direction="recvonly")
@@ -135,6 +140,7 @@ class SfuClient:
             tracks=tuple(self.published),
             receive=receive,
             peer_connections=(offer,),
+            **wanted,
         )
         self._tasks.append(asyncio.create_task(self._run(), name=f"client {self.name}"))
 
