@@ -5,16 +5,18 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from appliance.media_engine import Subscription, TrackKind
 from appliance.sfu.description import ABSOLUTE_SEND_TIME, MID, Codec
 from appliance.sfu.rewriter import TIMESTAMP_MASK, Numbers, Rewriter, same_moment
 from appliance.sfu.rtcp import ReceptionReport, SenderReport, write_sender_report
+from appliance.sfu.thinning import ALL_LAYERS, Thinner
 
 if TYPE_CHECKING:
     from appliance.sfu.connection import Connection
     from appliance.sfu.data_relay import OutChannel
+    from appliance.sfu.history import Entry
     from appliance.sfu.producer import InStream, Producer
 
 PREVIOUS_SOURCE_KEPT_S = 1.0
@@ -22,6 +24,28 @@ _REMEMBERED_REPORTS = 4
 
 NEVER = 1 << 62
 """As `first_index`: no packet of this source is sent, for want of the codec."""
+
+
+class _Source(NamedTuple):
+    """A stream and the numbers under which it went out."""
+
+    stream: InStream
+    index_offset: int
+    timestamp_offset: int
+    first_index: int
+    thinner: Thinner | None
+
+    def find(self, sequence: int) -> Entry | None:
+        """Return the packet that went out with this number, as it went out."""
+        history = self.stream.history
+        if self.thinner is None:
+            return history.find_sequence((sequence - self.index_offset) & 0xFFFF, self.stream.highest_index)
+        index = self.thinner.find(sequence)
+        entry = None if index is None else history.find(index)
+        if entry is None:
+            return None
+        index, marker, timestamp, payload = entry
+        return index, marker, timestamp, self.thinner.again(index, timestamp, payload)
 
 
 class OutSlot:
@@ -53,6 +77,8 @@ class OutSlot:
         "rtx_ssrc",
         "source",
         "ssrc",
+        "temporal",
+        "thinner",
         "timestamp_offset",
     )
 
@@ -75,7 +101,9 @@ class OutSlot:
         self.rewriter = Rewriter.fresh(clock_rate, random)
         self.index_offset = self.timestamp_offset = self.first_index = 0
         self.source: InStream | None = None
-        self.previous: tuple[tuple[InStream, int, int, int], float] | None = None  # as in _sources, and until when
+        self.previous: tuple[_Source, float] | None = None  # and until when
+        self.temporal: int | None = None
+        self.thinner: Thinner | None = None
         self.last_sent: Numbers | None = None
         self.last_sent_at = 0.0
         self.packets = self.octets = 0
@@ -114,13 +142,12 @@ class OutSlot:
 
     def _leave(self, source: InStream, now: float) -> None:
         self.last_sent = (
-            source.highest_index + self.index_offset,
+            source.highest_index + self.index_offset if self.thinner is None else self.thinner.highest_out,
             (source.highest_timestamp + self.timestamp_offset) & TIMESTAMP_MASK,
         )
         self.last_sent_at = source.last_at
-        numbers = (source, self.index_offset, self.timestamp_offset, self.first_index)
-        self.previous = (numbers, now + PREVIOUS_SOURCE_KEPT_S)
-        self.source = None
+        self.previous = (self._numbers_of(source), now + PREVIOUS_SOURCE_KEPT_S)
+        self.source = self.thinner = None
         source.drop(self)
 
     def begin(self, stream: InStream, index: int, timestamp: int, now: float) -> None:
@@ -136,6 +163,27 @@ class OutSlot:
         self.timestamp_offset = self.rewriter.timestamp_offset
         self.first_index = self.rewriter.first_index if self.payload_type >= 0 else NEVER
         self.source = stream
+        self._thin(index - 1, timestamp - 1)
+
+    def thin(self, temporal: int | None) -> None:
+        """Pass temporal layers up to this one from the next picture on, None: all of them."""
+        self.temporal = temporal
+        if self.thinner is not None:
+            self.thinner.wanted = ALL_LAYERS if temporal is None else temporal
+        elif self.source is not None:
+            self._thin(self.source.highest_index, self.source.highest_timestamp)
+
+    def _thin(self, index: int, timestamp: int) -> None:
+        """Begin after the packet with this index; once begun, numbers are changed until the source changes."""
+        if self.temporal is not None and self.source is not None and self.source.codec == "VP8":
+            self.thinner = Thinner(self.index_offset, index, timestamp & TIMESTAMP_MASK, self.temporal)
+
+    def send_thinned(self, index: int, marker: int, timestamp: int, payload: bytes, now: float) -> None:
+        """Send one packet of the source, unless its temporal layer is left out."""
+        assert self.thinner is not None
+        sent = self.thinner.take(index, timestamp, payload)
+        if sent is not None:
+            self.connection.send_one(self, marker, sent[0], timestamp + self.timestamp_offset, sent[1], now)
 
     def _aligned(self, old: InStream, new: InStream, timestamp: int) -> int | None:
         """Return our timestamp for one of `new`, another layer of the same picture; None where no reports tell."""
@@ -159,17 +207,17 @@ class OutSlot:
     def resend(self, sequences: tuple[int, ...], now: float) -> None:
         """Answer a NACK of the participant from the source's history, or that of the source before."""
         for sequence in sequences:
-            for stream, offset, shift, first_index in self._sources(now):
-                entry = stream.history.find_sequence((sequence - offset) & 0xFFFF, stream.highest_index)
-                if entry is not None and entry[0] >= first_index:
-                    self.connection.resend(self, entry, sequence, shift, now)
+            for source in self._sources(now):
+                entry = source.find(sequence)
+                if entry is not None and entry[0] >= source.first_index:
+                    self.connection.resend(self, entry, sequence, source.timestamp_offset, now)
                     break
 
-    def _sources(self, now: float) -> list[tuple[InStream, int, int, int]]:
-        """Return what is sent now and what was just before: stream, both offsets, first index."""
+    def _sources(self, now: float) -> list[_Source]:
+        """Return what is sent now and what was just before."""
         sources = []
         if self.source is not None:
-            sources.append((self.source, self.index_offset, self.timestamp_offset, self.first_index))
+            sources.append(self._numbers_of(self.source))
         if self.previous is not None:
             source, until = self.previous
             if now <= until:
@@ -177,6 +225,9 @@ class OutSlot:
             else:
                 self.previous = None
         return sources
+
+    def _numbers_of(self, source: InStream) -> _Source:
+        return _Source(source, self.index_offset, self.timestamp_offset, self.first_index, self.thinner)
 
     def sender_report(self, heard: SenderReport, now: float, cname: str) -> bytes:
         """Return our report made of the publisher's: its NTP time unchanged, so that lip-sync holds."""

@@ -181,6 +181,9 @@ class PacketPath:
             for slot in stream.outs:
                 if index < slot.first_index:
                     continue
+                if slot.thinner is not None:  # upper temporal layers are left out: numbers change from packet to packet
+                    slot.send_thinned(index, marker, timestamp, payload, now)
+                    continue
                 slot.pack_header(
                     tx,
                     0,
@@ -243,6 +246,62 @@ class PacketPath:
         self._tx.length[0] = total
         if srtp_protect(connection.srtp_send, self._tx.memory, self._tx.length) == 0:
             self._send(connection, self._tx.length[0])
+
+    def send_one(self, slot: OutSlot, marker: int, index: int, timestamp: int, payload: bytes, now: float) -> bool:
+        """Send one packet of a slot under numbers that the caller gives; the slow form of what `receive` does."""
+        connection = slot.connection
+        total = slot.header_size + len(payload)
+        if slot.payload_type < 0 or connection.srtp_send is None or total > BUFFER_SIZE - TRAILER_SIZE:
+            return False
+        send_time = int(now * 262144) & 0xFFFFFF
+        slot.pack_header(
+            self._tx.view,
+            0,
+            0x90,
+            marker | slot.payload_type,
+            index & SEQUENCE_MASK,
+            timestamp & TIMESTAMP_MASK,
+            slot.ssrc,
+            slot.extension,
+            send_time >> 16,
+            send_time & 0xFFFF,
+        )
+        self._tx.view[slot.header_size : total] = payload
+        self._tx.length[0] = total
+        if srtp_protect(connection.srtp_send, self._tx.memory, self._tx.length):
+            return False
+        self._send(connection, self._tx.length[0])
+        slot.packets += 1
+        slot.octets += len(payload)
+        self.forwarded += 1
+        return True
+
+    def send_padding(self, slot: OutSlot, size: int, now: float) -> bool:
+        """Send `size` bytes of padding, 1 … 255, on the slot's stream of retransmissions, where it has one."""
+        connection = slot.connection
+        total = slot.header_size + size
+        if slot.rtx_payload_type is None or connection.srtp_send is None:
+            return False
+        send_time = int(now * 262144) & 0xFFFFFF
+        slot.pack_header(
+            self._tx.view,
+            0,
+            0xB0,
+            slot.rtx_payload_type,
+            slot.rtx_sequence & SEQUENCE_MASK,
+            0,
+            slot.rtx_ssrc,
+            slot.extension,
+            send_time >> 16,
+            send_time & 0xFFFF,
+        )
+        slot.rtx_sequence += 1
+        self._tx.view[slot.header_size : total] = bytes(size - 1) + bytes([size])
+        self._tx.length[0] = total
+        if srtp_protect(connection.srtp_send, self._tx.memory, self._tx.length):
+            return False
+        self._send(connection, self._tx.length[0])
+        return True
 
     def send_rtcp(self, connection: Connection, data: bytes) -> None:
         """Encrypt and send an RTCP packet."""

@@ -49,8 +49,8 @@ class Rewriter:
         """Go on with `source` as the next packet after `last_sent` (our numbers), sent `elapsed_s` ago.
 
         The timestamp moves on by the time that passed, so that a receiver's clock estimate stays true. Where `aligned`
-        is known, the timestamp that the moment of `source` has in our numbering (`same_moment`), it takes that: pictures
-        then stay with their sound. It never stays or steps back, since two pictures of one timestamp would be one.
+        is known, the timestamp that the moment of `source` has in our numbering (`same_moment`), it takes that: so
+        pictures stay with their sound. It never stays or steps back, since two pictures of one timestamp would be one.
         """
         index, timestamp = source
         if last_sent is not None:

@@ -1,0 +1,75 @@
+"""VP8 as it travels in RTP: the payload descriptor and the head of a key frame (RFC 7741, 4.2 and 4.3). Pure."""
+
+from dataclasses import dataclass
+
+from appliance.media_engine import Dimensions
+
+_START_CODE = b"\x9d\x01\x2a"
+
+
+@dataclass(frozen=True, slots=True)
+class Vp8Packet:
+    """What the descriptor of one packet says.
+
+    `picture_at` is the place of the picture id in the payload, 0 where there is none; `picture_bits` 7 or 15.
+    `temporal` is the temporal layer, 0 the base and 0 where none is told; `is_sync`: this picture needs the base layer
+    alone. `body_at` is where the frame's bytes begin.
+    """
+
+    begins_frame: bool
+    picture_at: int
+    picture_bits: int
+    temporal: int
+    is_sync: bool
+    body_at: int
+
+
+def read_packet(payload: bytes) -> Vp8Packet | None:
+    """Return what the descriptor says, None where the payload ends within it."""
+    size = len(payload)
+    if size < 2:
+        return None
+    first = payload[0]
+    picture_at = picture_bits = temporal = 0
+    is_sync = False
+    position = 1
+    if first & 0x80:
+        extended = payload[1]
+        position = 2
+        if extended & 0x80 and position < size:
+            picture_at = position
+            picture_bits = 15 if payload[position] & 0x80 else 7
+            position += 2 if picture_bits == 15 else 1
+        if extended & 0x40:
+            position += 1
+        if extended & 0x30:
+            if extended & 0x20 and position < size:
+                temporal = payload[position] >> 6
+                is_sync = bool(payload[position] & 0x20)
+            position += 1
+    if position >= size:
+        return None
+    return Vp8Packet(first & 0x17 == 0x10, picture_at, picture_bits, temporal, is_sync, position)
+
+
+def keyframe_size(payload: bytes) -> Dimensions | None:
+    """Return the size of the picture that begins here; None for all but the first packet of a key frame."""
+    packet = read_packet(payload)
+    if packet is None or not packet.begins_frame or payload[packet.body_at] & 1:
+        return None
+    head = payload[packet.body_at : packet.body_at + 10]
+    if len(head) < 10 or head[3:6] != _START_CODE:
+        return None
+    width, height = int.from_bytes(head[6:8], "little") & 0x3FFF, int.from_bytes(head[8:10], "little") & 0x3FFF
+    return Dimensions(width=width, height=height) if width and height else None
+
+
+def with_picture_id(payload: bytes, packet: Vp8Packet, shift: int) -> bytes:
+    """Return the payload with its picture id counted `shift` lower, modulo its width."""
+    at = packet.picture_at
+    if not at or not shift:
+        return payload
+    if packet.picture_bits == 7:
+        return payload[:at] + bytes([(payload[at] - shift) & 0x7F]) + payload[at + 1 :]
+    number = (int.from_bytes(payload[at : at + 2], "big") - shift) & 0x7FFF | 0x8000
+    return payload[:at] + number.to_bytes(2, "big") + payload[at + 2 :]
