@@ -131,6 +131,8 @@ class EmbeddedEngine:
         now = monotonic()
         for peer in list(self._peers):
             peer.tick(now)
+        for router in self._routers.values():
+            router.listen(now)
         if self._peers:
             self._ticking = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 

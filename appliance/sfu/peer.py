@@ -17,6 +17,7 @@ from appliance.media_engine import (
     Happening,
     Listener,
     Lost,
+    LoudestSpeaker,
     Negotiate,
     PeerConnectionState,
     PeerFailed,
@@ -489,6 +490,10 @@ class Peer:
         section.consumer = consumer
         consumer.slot = connection.new_slot(section)
         return True
+
+    def loudest_changed(self, loudest: ParticipantSid | None) -> None:
+        self._emit(LoudestSpeaker(participant_sid=loudest))
+        self._allotted()
 
     def _allotted(self) -> None:
         """What is wished of the received videos has changed."""

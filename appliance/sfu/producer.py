@@ -9,6 +9,7 @@ from appliance.media_engine import PublishedTrack, TrackFigures, TrackKind
 from appliance.sfu.feedback import Missing, ReceptionRecord
 from appliance.sfu.history import Entry, History
 from appliance.sfu.keyframes import KeyframeRequests, begins_keyframe
+from appliance.sfu.loudness import SILENCE
 
 if TYPE_CHECKING:
     from appliance.sfu.connection import Connection
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 FIRST_CYCLE = 0x10000
 """Indices begin here, so that a packet from before the first one has a positive index too."""
+
+LEVEL_LASTS_S = 0.2
+"""So long is a packet's level believed: a microphone that is off sends nothing more, one without speech may (DTX)."""
 
 
 class InStream:
@@ -71,7 +75,7 @@ class InStream:
         self.bytes = 0
         self.jitter = 0.0
         self.transit = 0
-        self.level = 127
+        self.level = SILENCE
         self.missing = Missing()
         self.wanted = self.missing.wanted
         self.history = History()
@@ -198,6 +202,11 @@ class Producer:
     def codec(self) -> str | None:
         """What is being sent, once it is."""
         return (self.streams[0].codec or None) if self.streams else None
+
+    def level(self, now: float) -> int:
+        """Return how loud it is, in dB below the loudest possible; a stream that pauses is silent (RFC 6464, 3)."""
+        stream = self.streams[0] if self.streams else None
+        return stream.level if stream is not None and now - stream.last_at < LEVEL_LASTS_S else SILENCE
 
     def figures(self) -> TrackFigures:
         layers = [stream.figures() for stream in self.streams]
