@@ -77,7 +77,8 @@ async def run(settings: RoomsSettings, options: RoomsOptions) -> None:
         tasks.add("deadlines", service.run())
         tasks.add("keys", service.watch_keys())
         delivery = await _deliver(settings, service, store, clock, parts, tasks)
-        sockets = SignalingSockets(service, clock)
+        sockets = SignalingSockets(service, clock, settings.signaling.gate())
+        tasks.add("gate", sockets.watch())
         metrics = Metrics(service, store, clock, lambda: len(sockets), delivery, networks(settings.metrics.allow))
         app = build_app(
             service,

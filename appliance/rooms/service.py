@@ -117,6 +117,11 @@ class RoomsService:
         entry = self._running.registry.by_room(RoomSid(sid))
         return entry.room if entry and not entry.opening else None
 
+    @property
+    def population(self) -> int:
+        """How many are in a room."""
+        return sum(len(entry.stays) for entry in self._running.registry)
+
     # --- for sockets --------------------------------------------------------------------------------------------------
 
     def ice_servers(self, token: str) -> tuple[IceServer, ...]:

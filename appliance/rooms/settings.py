@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from appliance import ROOMS_TOPIC
 from appliance.rooms.addresses import Network
+from appliance.rooms.gate import GateLimits
 from appliance.rooms.parameters import VIDEO_CODECS, is_callback_url
 from appliance.rooms.problems import DEFAULT_MORE_INFO
 from appliance.rooms.room import MAX_PARTICIPANTS, MAX_PUBLISHED_TRACKS, RoomSettings, RoomType
@@ -117,7 +118,21 @@ class TokenSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalingSettings:
+    """`session_timeout_s` to come back after a lost connection; the others say when newcomers have to wait."""
+
     session_timeout_s: Annotated[float, Between(1, 300)] = 30.0
+    max_admissions: Annotated[int, Between(0, 10_000)] = 50
+    max_participants: Annotated[int, Between(0, 1_000_000)] = 0
+    busy_lateness_s: Annotated[float, Between(0, 60)] = 1.0
+    busy_patience_s: Annotated[float, Between(1, 3600)] = 120.0
+
+    def gate(self) -> GateLimits:
+        return GateLimits(
+            admissions=self.max_admissions,
+            participants=self.max_participants,
+            lateness_s=self.busy_lateness_s,
+            patience_s=self.busy_patience_s,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

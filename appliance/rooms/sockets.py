@@ -6,6 +6,7 @@ turns a retry into a failure (signaling.md 1.4 and appendix A), and pings do not
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Awaitable, Callable
 
 import aiohttp
@@ -24,6 +25,7 @@ from appliance.rooms.conversation import (
     Superseded,
     ToClient,
 )
+from appliance.rooms.gate import Gate, GateLimits
 from appliance.rooms.service import Attachment, RoomsService
 from appliance.rooms.wire import (
     connected_message,
@@ -33,6 +35,7 @@ from appliance.rooms.wire import (
     synced_message,
     update_request,
 )
+from appliance.signaling.frames import Busy, Hello
 from appliance.signaling.link import MAX_FRAME_BYTES, CloseCode
 from appliance.signaling.room_session import Admission
 from appliance.signaling.server import (
@@ -55,21 +58,56 @@ WRITE_DEADLINE_S = 10.0
 CLOSE_DEADLINE_S = 2.0
 STOP_DEADLINE_S = 3.0
 
+LATENESS_SAMPLE_S = 0.25
+
 _NO_CODE = (0, 1005, 1006, 1015)
 """What stands for "no code" and must not be sent (RFC 6455, 7.4.1)."""
+
+
+_LIMITS = GateLimits()
 
 
 class SignalingSockets:
     """All WebSockets of the service. `handle` serves one; `close` ends them all."""
 
-    def __init__(self, service: RoomsService, clock: Clock) -> None:
+    def __init__(self, service: RoomsService, clock: Clock, limits: GateLimits = _LIMITS) -> None:
         self._service = service
         self._clock = clock
+        self._gate = Gate(limits, secrets.token_bytes(16))
         self._open: set[_SignalingSocket] = set()
         self._stopping = False
 
     def __len__(self) -> int:
         return len(self._open)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait on an open socket to be let in."""
+        return self._gate.waiting
+
+    @property
+    def turned_away(self) -> int:
+        """How often a hello was answered with `busy` so far."""
+        return self._gate.turned_away
+
+    @property
+    def lateness_s(self) -> float:
+        """How late the event loop has been on average, as far as `watch` runs."""
+        return self._gate.lateness_s
+
+    async def watch(self) -> None:
+        """Measure how late the event loop is, and let in who waits when it has caught up; until cancelled."""
+        while True:
+            due = self._clock.monotonic() + LATENESS_SAMPLE_S
+            await asyncio.sleep(LATENESS_SAMPLE_S)
+            self._gate.note_lateness(self._clock.monotonic() - due)
+            self.let_in()
+
+    def let_in(self) -> None:
+        """Welcome those who wait, the longest first, as far as there is room."""
+        while (who := self._gate.next_in(self._clock.monotonic(), self._service.population)) is not None:
+            assert isinstance(who, _SignalingSocket)
+            who.welcome()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one WebSocket until it is closed."""
@@ -80,12 +118,14 @@ class SignalingSockets:
             autoclose=False, heartbeat=None, timeout=CLOSE_DEADLINE_S, max_msg_size=2 * MAX_FRAME_BYTES
         )
         await websocket.prepare(request)
-        socket = _SignalingSocket(websocket, self._service, self._clock)
+        socket = _SignalingSocket(websocket, self._service, self._clock, self._gate)
+        socket.on_place_free = self.let_in
         self._open.add(socket)
         try:
             await socket.run()
         finally:
             self._open.discard(socket)
+            socket.free_place()
         return websocket
 
     async def close(self) -> None:
@@ -103,11 +143,13 @@ class SignalingSockets:
 class _SignalingSocket:
     """One socket and, once admitted, the participant behind it."""
 
-    def __init__(self, websocket: web.WebSocketResponse, service: RoomsService, clock: Clock) -> None:
+    def __init__(self, websocket: web.WebSocketResponse, service: RoomsService, clock: Clock, gate: Gate) -> None:
         self._websocket = websocket
         self._service = service
         self._clock = clock
-        self._session = ServerSession(clock.monotonic())
+        self._gate = gate
+        self.on_place_free: Callable[[], None] = lambda: None
+        self._session = ServerSession(clock.monotonic(), doorkeeper=self._answer_hello)
         self._admission: asyncio.Task[None] | None = None
         self._attachment: Attachment | None = None
         self._wake = asyncio.Event()
@@ -131,6 +173,24 @@ class _SignalingSocket:
         """Close with 1012 soon."""
         self._session.close(CloseCode.SERVICE_RESTART)
         self._wake.set()
+
+    # --- coming in ---
+
+    def _answer_hello(self, hello: Hello) -> Busy | None:
+        """Satisfies Doorkeeper. Who comes back to a room is always welcome: it costs little, and has a seat."""
+        if hello.body is not None and hello.body.get("type") == "sync":
+            return None
+        return self._gate.ask(self, self._clock.monotonic(), self._service.population, hello.cookie)
+
+    def welcome(self) -> None:
+        """There is room for it now."""
+        self._session.readmit(self._clock.monotonic())
+        self._wake.set()
+
+    def free_place(self) -> None:
+        """It is in, was refused, or is gone: somebody else may come in."""
+        self._gate.left(self)
+        self.on_place_free()
 
     # --- reading and writing ---
 
@@ -201,6 +261,7 @@ class _SignalingSocket:
                 self._answer_ice(token)
             case ConnectRequested(message):
                 request = join_request(message)
+                self._gate.joining(self)
                 self._begin(lambda: self._service.admit(request, self._tell), RoomConnectFailedError())
             case SyncRequested(message):
                 sync = resume_request(message)
@@ -222,6 +283,7 @@ class _SignalingSocket:
             self._session.send_iced(self._service.ice_servers(token), now)
         except RoomError as error:
             self._session.send_error(error.code, error.message, now)
+            self.free_place()
 
     def _begin(self, admit: Callable[[], Awaitable[Attachment]], bug: RoomError) -> None:
         """Start to admit; the session sees to it that this happens once."""
@@ -237,6 +299,7 @@ class _SignalingSocket:
             log.exception("admitting a participant failed")
             self._session.send_error(bug.code, bug.message, self._clock.monotonic())
         finally:
+            self.free_place()
             self._wake.set()
 
     def _cancel_admission(self) -> None:

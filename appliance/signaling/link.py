@@ -309,6 +309,10 @@ _ON_FRAME: Mapping[tuple[ClientLinkState, type[Frame]], Callable[[ClientLink, Fr
 """signaling.md 1.2: a pair that is not here is passed by."""
 
 
+Doorkeeper = Callable[[Hello], Busy | None]
+"""Asked at every hello before the welcome: None lets the client in (signaling.md 1.5)."""
+
+
 # --- the admitting end -----------------------------------------------------------------------------------------------
 
 
@@ -328,12 +332,13 @@ class ServerLink(_LinkEnd):
     """The admitting end of a socket that has just been accepted.
 
     Args:
-        busy: set, every hello is answered with it instead of a welcome (signaling.md 1.5).
+        doorkeeper: decides on every hello; None welcomes all.
     """
 
-    def __init__(self, now: float, *, busy: Busy | None = None) -> None:
+    def __init__(self, now: float, *, doorkeeper: Doorkeeper | None = None) -> None:
         super().__init__(now)
-        self._busy = busy
+        self._doorkeeper = doorkeeper
+        self._at_the_door: Hello | None = None
         self._state = ServerLinkState.AWAITING
         self._hello_by = now + HELLO_DEADLINE_S
         self._budget = FrameBudget()
@@ -375,9 +380,10 @@ class ServerLink(_LinkEnd):
             self._refuse("type: hello must come first", now)
         elif frame.version != PROTOCOL_VERSION:
             self._refuse(f"version: must be {PROTOCOL_VERSION}", now)
-        elif self._busy:
-            self._hello_by = now + HELLO_DEADLINE_S + max(0.0, self._busy.retry_after_ms / 1000)
-            self._write(self._busy, now)
+        elif busy := self._doorkeeper and self._doorkeeper(frame):
+            self._at_the_door = frame if busy.keep_alive else None
+            self._hello_by = now + HELLO_DEADLINE_S + max(0.0, busy.retry_after_ms / 1000)
+            self._write(busy, now)
         else:
             self._welcome(frame, now)
 
@@ -407,9 +413,11 @@ class ServerLink(_LinkEnd):
             self._state = ServerLinkState.CLOSED
         self._events.append(FrameRefused(reason))
 
-    def readmit(self) -> None:
-        """Stop being busy: the next hello is welcomed."""
-        self._busy = None
+    def readmit(self, now: float) -> None:
+        """Stop being busy: welcome the hello that waits, or the next one."""
+        self._doorkeeper = None
+        if self._at_the_door is not None and self._state is ServerLinkState.AWAITING:
+            self._welcome(self._at_the_door, now)
 
     def wake_at(self) -> float:
         """Return when to call `wake`; infinity for never."""

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 from appliance.errors import RemoteProtocolError, RoomError, room_error
 from appliance.signaling.fields import Json
-from appliance.signaling.frames import Busy
 from appliance.signaling.link import (
     NEVER,
     ByeSaid,
     CloseCode,
+    Doorkeeper,
     FrameRefused,
     LinkClosed,
     LinkEvent,
@@ -113,11 +113,11 @@ class ServerSession:
     """One client over one WebSocket that has just been accepted.
 
     Args:
-        busy: answers every hello instead of a welcome, while the service is full or about to stop.
+        doorkeeper: asked at every hello whether the service is too busy for it; None welcomes all.
     """
 
-    def __init__(self, now: float, *, busy: Busy | None = None) -> None:
-        self._link = ServerLink(now, busy=busy)
+    def __init__(self, now: float, *, doorkeeper: Doorkeeper | None = None) -> None:
+        self._link = ServerLink(now, doorkeeper=doorkeeper)
         self._state = Admission.NEW
         self._events: deque[ServerEvent] = deque()
         self._close_code: int | None = None
@@ -222,9 +222,10 @@ class ServerSession:
         self._link.stop()
         self._close_code = code
 
-    def readmit(self) -> None:
-        """Stop being busy."""
-        self._link.readmit()
+    def readmit(self, now: float) -> None:
+        """Stop being busy: welcome a client that waits, or the next hello of one that will ask again."""
+        self._link.readmit(now)
+        self._handle_link_events(now)
 
     # --- the link ---
 

@@ -108,7 +108,7 @@ class SignalingPair:
 
     def open_socket(self, busy: Busy | None = None) -> ServerSession:
         """Open the socket that the client wants and let both ends talk."""
-        self.server = ServerSession(self.now, busy=busy)
+        self.server = ServerSession(self.now, doorkeeper=lambda hello: busy)
         self.client.socket_opened(self.now)
         self.pump()
         return self.server

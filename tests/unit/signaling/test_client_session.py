@@ -246,12 +246,26 @@ def test_a_terminal_busy_closes_3006_and_ends_with_53006() -> None:
 
 def test_busy_with_keep_alive_says_hello_again_over_the_same_socket() -> None:
     pair = SignalingPair()
-    crowded = pair.open_socket(busy=Busy(retry_after_ms=2000, keep_alive=True, cookie="c"))
-    crowded.readmit()
+    pair.open_socket(busy=Busy(retry_after_ms=2000, keep_alive=True, cookie="c"))
     pair.sleep(1.9)
+    assert pair.client.take_outbox() == []
+
+    pair.clock.advance(0.2)
+    pair.client.wake(pair.now)
+
+    [hello] = pair.client.take_outbox()
+    assert '"type":"hello"' in hello
+    assert '"cookie":"c"' in hello
+    assert pair.client_closes == []
+
+
+def test_who_waits_on_an_open_socket_may_be_welcomed_before_it_asks_again() -> None:
+    pair = SignalingPair()
+    crowded = pair.open_socket(busy=Busy(retry_after_ms=2000, keep_alive=True, cookie="c"))
     assert pair.server_events == []
 
-    pair.sleep(0.2)
+    crowded.readmit(pair.now)
+    pair.pump()
 
     assert isinstance(pair.server_events[0], server.IceRequested)
     assert pair.client_closes == []
