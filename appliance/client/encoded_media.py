@@ -112,11 +112,13 @@ class IncomingMedia:
 
     Attributes:
         deliver: takes what arrives; nothing is kept while it is None.
+        bytes_received: of encoded media, without headers, since the section was made.
     """
 
     def __init__(self, receiver: RTCRtpReceiver, kind: TrackKind) -> None:
         self.kind = kind
         self.deliver: Delivery | None = None
+        self.bytes_received = 0
         self._receiver: Any = receiver
         self._codec = ""
         self._ssrc: int | None = None
@@ -141,6 +143,7 @@ class IncomingMedia:
         self._codec = codec.name if codec is not None else ""
         self._ssrc = packet.ssrc
         data: bytes = packet._data  # type: ignore[attr-defined]
+        self.bytes_received += len(data)
         if self.kind is TrackKind.AUDIO:
             self._voice.add(packet.sequence_number, packet.timestamp, data)
         else:
@@ -196,6 +199,7 @@ def adopt_sender(sender: RTCRtpSender, feed: Feed) -> None:
                 feed.request_keyframe()
             elif packet.fmt == RTCP_PSFB_APP:
                 bitrate_bps = _estimate_for(packet, insides._ssrc)
+                feed.available_bps = bitrate_bps or feed.available_bps
                 if bitrate_bps and abs(bitrate_bps - told_bps) > SMALLEST_BITRATE_CHANGE * told_bps:
                     told_bps = bitrate_bps
                     feed.set_bitrate(bitrate_bps)

@@ -29,6 +29,7 @@ class RoomEvent(StrEnum):
     DOMINANT_SPEAKER_CHANGED = "dominant_speaker_changed"  # (p | None)
     RECORDING_STARTED = "recording_started"  # ()
     RECORDING_STOPPED = "recording_stopped"  # ()
+    TRANSCRIPTION = "transcription"  # (what was said, as the service tells it)
 
 
 class ParticipantEvent(StrEnum):
@@ -49,6 +50,9 @@ class ParticipantEvent(StrEnum):
     TRACK_MESSAGE = "track_message"  # (data, track)
     TRACK_DIMENSIONS_CHANGED = "track_dimensions_changed"  # (track)
     TRACK_PUBLISH_PRIORITY_CHANGED = "track_publish_priority_changed"  # (priority, pub)
+    TRACK_SWITCHED_OFF = "track_switched_off"  # remote: (track, pub)
+    TRACK_SWITCHED_ON = "track_switched_on"  # remote: (track, pub)
+    NETWORK_QUALITY_LEVEL_CHANGED = "network_quality_level_changed"  # (level, stats | None)
     TRACK_PUBLICATION_FAILED = "track_publication_failed"  # local: (error, track)
 
 
@@ -64,6 +68,8 @@ REPEATED_BY_ROOM = (
     ParticipantEvent.TRACK_MESSAGE,
     ParticipantEvent.TRACK_DIMENSIONS_CHANGED,
     ParticipantEvent.TRACK_PUBLISH_PRIORITY_CHANGED,
+    ParticipantEvent.TRACK_SWITCHED_OFF,
+    ParticipantEvent.TRACK_SWITCHED_ON,
 )
 """Every track event of a remote participant appears on the Room too, with the participant as last argument."""
 
@@ -74,6 +80,8 @@ class PublicationEvent(StrEnum):
     SUBSCRIPTION_FAILED = "subscription_failed"  # (error)
     TRACK_ENABLED = "track_enabled"  # ()
     TRACK_DISABLED = "track_disabled"  # ()
+    TRACK_SWITCHED_OFF = "track_switched_off"  # (track)
+    TRACK_SWITCHED_ON = "track_switched_on"  # (track)
     PUBLISH_PRIORITY_CHANGED = "publish_priority_changed"  # (priority)
 
 
@@ -82,6 +90,8 @@ class TrackEvent(StrEnum):
     ENABLED = "enabled"  # (track)
     DISABLED = "disabled"  # (track)
     STOPPED = "stopped"  # (track), local only
+    SWITCHED_OFF = "switched_off"  # (track), remote audio and video only
+    SWITCHED_ON = "switched_on"  # (track), remote audio and video only
     DIMENSIONS_CHANGED = "dimensions_changed"  # (track), video only
     MESSAGE = "message"  # (data, track), remote data only
 

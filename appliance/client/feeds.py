@@ -59,6 +59,8 @@ class Feed(MediaStreamTrack):
         self._attached = asyncio.Event()
         self._reading: asyncio.Future[Any] | None = None
         self._readings = 0
+        self.available_bps: int | None = None
+        """What the path carries, as the receiving end estimated last (REMB); None until it did."""
         self.audio_level: int | None = None
         """Of the Opus packet that `recv` gave last, in -dBov (RFC 6464); None where nobody told."""
         self._line = Continuation(CLOCK_RATES[kind])

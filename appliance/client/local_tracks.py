@@ -299,6 +299,13 @@ class LocalVideoTrack(LocalMediaTrack):
         self._last_pts = 0
         self._last_at: float | None = None
         self._needs_keyframe = True
+        self._is_held = False
+
+    def hold(self, held: bool) -> None:
+        """Send nothing as long as nobody receives it; the source is not read meanwhile."""
+        if held != self._is_held:
+            self._is_held = held
+            self._switched()
 
     @property
     def source(self) -> VideoSource | EncodedVideoSource:
@@ -317,6 +324,8 @@ class LocalVideoTrack(LocalMediaTrack):
         self._switched()
 
     async def next_media(self) -> "AvPacket | av.VideoFrame":
+        if self._is_held:
+            await _until_switched()
         if not self.is_enabled or self.is_stopped:
             return await self._next_while_dark()
         while True:
@@ -361,13 +370,17 @@ class LocalVideoTrack(LocalMediaTrack):
 
     async def _next_while_dark(self) -> av.VideoFrame:
         if self.is_encoded:
-            await asyncio.Event().wait()  # for ever: whoever draws is told of the switch and cancels
+            await _until_switched()
         if self._last_at is not None:
             await asyncio.sleep(BLACK_INTERVAL_S)
         now = time.monotonic()
         self._last_pts += int((now - (self._last_at or now)) * VIDEO_CLOCK)
         self._last_at = now
         return _black_picture(self._size, self._last_pts)
+
+
+async def _until_switched() -> None:
+    await asyncio.Event().wait()  # for ever: whoever draws is told of the switch and cancels
 
 
 def _black_picture(size: tuple[int, int], pts: int) -> av.VideoFrame:

@@ -2,16 +2,55 @@
 
 import ipaddress
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from appliance import PRODUCT, __version__
+from appliance.client.link_report import NetworkQualityConfiguration
 from appliance.client.local_tracks import LocalTrack
+from appliance.media_engine import SwitchOffMode, TrackPriority, VideoMode
+from appliance.signaling.side_channels import Channel
 from appliance.signaling.states import IceServer
+from appliance.signaling.wishes import BandwidthProfile
 
 CONNECT_DEADLINE_S = 20.0
 SIGNALING_PATH = "/signaling"
 _WEB_SOCKET_SCHEMES = {"http": "ws", "https": "wss"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoBandwidthProfile:
+    """How the videos that we receive share our connection; all of it are hints to the service (signaling.md 2.11).
+
+    Attributes:
+        dominant_speaker_priority: what the videos of whoever speaks count as.
+        max_subscription_bitrate: bits per second, for all videos together.
+        client_track_switch_off_control: "auto": a video of which nobody takes pictures need not be sent; "manual": one
+            that was switched off by RemoteVideoTrack.switch_off.
+    """
+
+    mode: VideoMode | None = None
+    dominant_speaker_priority: TrackPriority | None = None
+    max_subscription_bitrate: int | None = None
+    track_switch_off_mode: SwitchOffMode | None = None
+    client_track_switch_off_control: Literal["auto", "manual"] = "auto"
+
+    def as_wish(self) -> BandwidthProfile:
+        """Return it as it goes over the wire."""
+        return BandwidthProfile(
+            mode=self.mode,
+            active_speaker_priority=self.dominant_speaker_priority,
+            max_subscription_bandwidth=self.max_subscription_bitrate,
+            track_switch_off=self.track_switch_off_mode,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BandwidthProfileOptions:
+    """As the SDK's `bandwidthProfile`."""
+
+    video: VideoBandwidthProfile = field(default_factory=VideoBandwidthProfile)
 
 
 def is_loopback(address: str) -> bool:
@@ -36,6 +75,13 @@ class ConnectOptions:
         relay_only: use TURN alone.
         automatic_subscription: receive every track that others publish.
         deadline_s: for the whole of `connect`.
+        dominant_speaker: be told who speaks: `Room.dominant_speaker`.
+        network_quality: be told how good the connections are, and how much of it; None: nothing.
+        bandwidth_profile: how what we receive shares our connection. With it, tracks may be switched off, and heed
+            `set_priority`, `switch_off` and `set_content_preferences`; without, every video comes as large as it can.
+        preferred_video_codecs: for pictures that the stack encodes, `"VP8"` or `"H264"` first; "auto": VP8 where
+            possible, and nothing is sent as long as nobody receives it.
+        receive_transcriptions: be told what is said in words, where the service can tell.
     """
 
     url: str
@@ -47,7 +93,24 @@ class ConnectOptions:
     relay_only: bool = False
     automatic_subscription: bool = True
     deadline_s: float = CONNECT_DEADLINE_S
+    dominant_speaker: bool = False
+    network_quality: NetworkQualityConfiguration | None = None
+    bandwidth_profile: BandwidthProfileOptions | None = None
+    preferred_video_codecs: tuple[str, ...] | Literal["auto"] = ()
+    receive_transcriptions: bool = False
     user_agent: str = f"{PRODUCT}/{__version__}"
+
+    def channels(self) -> frozenset[str]:
+        """Return the media-signaling channels to ask for (signaling.md 5.1)."""
+        steering = (Channel.RENDER_HINTS, Channel.TRACK_PRIORITY, Channel.TRACK_SWITCH_OFF)
+        asked = {
+            Channel.ACTIVE_SPEAKER: self.dominant_speaker,
+            Channel.NETWORK_QUALITY: self.network_quality is not None,
+            Channel.PUBLISHER_HINTS: self.preferred_video_codecs == "auto",
+            Channel.TRANSCRIPTIONS: self.receive_transcriptions,
+            **dict.fromkeys(steering, self.bandwidth_profile is not None),
+        }
+        return frozenset(channel.value for channel, wanted in asked.items() if wanted)
 
     def signaling_url(self) -> str:
         """Return the WebSocket's address.

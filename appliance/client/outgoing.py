@@ -40,10 +40,11 @@ class _Channel:
 
 
 class Outgoing:
-    """See the module. `stack` is the peer connection's."""
+    """See the module. `stack` is the peer connection's; `video_codecs` are preferred for pictures that it encodes."""
 
-    def __init__(self, stack: RTCPeerConnection) -> None:
+    def __init__(self, stack: RTCPeerConnection, video_codecs: Sequence[str] = ()) -> None:
         self._stack = stack
+        self._video_codecs = tuple(codec.upper() for codec in video_codecs)
         self._tracks: tuple[LocalTrack, ...] = ()
         self._sending: list[_Sending] = []
         self._channels: dict[str, _Channel] = {}
@@ -93,6 +94,12 @@ class Outgoing:
         return [track for track in encoded if "H264" not in taken.get(mids.get(track.id, ""), ("H264",))]
 
     @property
+    def available_bps(self) -> float | None:
+        """What the path carries for our pictures, as the service estimates; None until it did."""
+        estimates = [sending.feed.available_bps for sending in self._sending]
+        return min((bps for bps in estimates if bps is not None), default=None)
+
+    @property
     def _has_data_section(self) -> bool:
         return self._stack.sctp is not None and self._stack.sctp.mid is not None
 
@@ -115,7 +122,9 @@ class Outgoing:
         feed = Feed(track.kind)
         transceiver = self._stack.addTransceiver(feed, direction="sendrecv")
         if _is_h264(track):
-            transceiver.setCodecPreferences(_h264_first())
+            transceiver.setCodecPreferences(_preferring(("H264",)))
+        elif track.kind is TrackKind.VIDEO and self._video_codecs:
+            transceiver.setCodecPreferences(_preferring(self._video_codecs))
         encoded_media.adopt_sender(transceiver.sender, feed)
         sending = _Sending(transceiver, feed, None, _is_h264(track))
         self._sending.append(sending)
@@ -154,16 +163,16 @@ def _is_h264(track: LocalMediaTrack) -> bool:
     return track.kind is TrackKind.VIDEO and track.is_encoded
 
 
-def _h264_first() -> list[Any]:
-    """Return the preferences of a camera that encodes: constrained baseline first (media-engine.md 7).
+def _preferring(names: Sequence[str]) -> list[Any]:
+    """Return the stack's video codecs, these first; of H.264 constrained baseline comes first (media-engine.md 7).
 
     The others stay, since a section without any common codec would cost aiortc the whole negotiation.
     """
     codecs = RTCRtpSender.getCapabilities("video").codecs
-    ranks = {"video/h264": 1, "video/rtx": 3}
 
-    def rank(codec: Any) -> int:
-        baseline = str(codec.parameters.get("profile-level-id", "")).startswith("42e0")
-        return 0 if baseline else ranks.get(codec.mimeType.lower(), 2)
+    def rank(codec: Any) -> tuple[int, bool]:
+        name = codec.mimeType.rpartition("/")[2].upper()
+        place = names.index(name) if name in names else len(names) + (name == "RTX")
+        return place, not str(codec.parameters.get("profile-level-id", "42e0")).startswith("42e0")
 
     return sorted(codecs, key=rank)

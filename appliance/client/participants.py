@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from appliance.client.events import Emitter, ParticipantEvent, TrackEvent
+from appliance.client.link_report import NetworkQualityConfiguration
 from appliance.client.local_tracks import LocalMediaTrack, LocalTrack
 from appliance.client.publications import (
     AnyRemotePublication,
@@ -25,6 +26,7 @@ from appliance.errors import (
     room_error,
 )
 from appliance.media_engine import TrackKind, TrackPriority
+from appliance.signaling.quality import ParticipantQuality
 from appliance.signaling.states import (
     LocalTrackState,
     ParticipantState,
@@ -37,6 +39,9 @@ from appliance.signaling.states import (
 logger = logging.getLogger(__name__)
 
 PUBLISH_DEADLINE_S = 30.0
+
+NetworkQualityStats = ParticipantQuality
+"""Levels from 0 to 5: `level`, and of `audio` and `video` `send`, `recv` and their figures (signaling.md 5.3)."""
 
 AnyLocalPublication = LocalTrackPublication[LocalTrack]
 
@@ -51,6 +56,19 @@ class Participant(Emitter):
         self.sid = sid
         self.identity = identity
         self.state = ParticipantState.CONNECTED
+        self.network_quality_level: int | None = None
+        """0, broken, to 5, excellent; None until known, or where the room was joined without network quality."""
+        self.network_quality_stats: NetworkQualityStats | None = None
+        """What the level is made of, from verbosity 2 on."""
+
+    def change_quality(self, quality: NetworkQualityStats) -> None:
+        """Take over how good the connection is; the event comes where the level changes."""
+        detailed = quality.audio is not None or quality.video is not None
+        self.network_quality_stats = quality if detailed else None
+        if quality.level != self.network_quality_level:
+            self.network_quality_level = quality.level
+            event = ParticipantEvent.NETWORK_QUALITY_LEVEL_CHANGED
+            self.emit(event, quality.level, self.network_quality_stats)
 
     def change_state(self, state: ParticipantState) -> None:
         """Tell of a new connection state; a repeated one is not told."""
@@ -82,13 +100,15 @@ class LocalParticipant(Participant):
     """Publishes tracks. `sid` and `identity` are empty until the service has told them.
 
     Attributes:
-        on_changed: set by the Room; called when what we publish, or its mute, has changed.
+        on_changed: set by the Room; called when what we publish, its mute or its priority, has changed.
+        on_quality_wanted: set by the Room.
     """
 
     def __init__(self) -> None:
         super().__init__("", "")
         self.signaling_region: str | None = None
         self.on_changed: Callable[[], None] = _nobody_listens
+        self.on_quality_wanted: Callable[[NetworkQualityConfiguration], None] = lambda _: None
         self._published_revision = 0
         self._published: dict[str, _Published] = {}
 
@@ -141,6 +161,13 @@ class LocalParticipant(Participant):
         _refuse(entry.outcome, TrackInvalidError("the track was unpublished before the service had taken it"))
         self.on_changed()
         return entry.publication
+
+    def set_network_quality_configuration(self, configuration: NetworkQualityConfiguration) -> None:
+        """Want to know so much of how good the connections are, from the next second on.
+
+        It counts where the room was joined with `network_quality`.
+        """
+        self.on_quality_wanted(configuration)
 
     # --- for the Room ---------------------------------------------------------------------------------------------
 
@@ -212,10 +239,16 @@ class LocalParticipant(Participant):
         if entry.publication is not None:
             return  # a SID never changes
         publication = local_publication(sid, entry.track, entry.priority, self.unpublish_track)
+        publication.on_prioritized = lambda: self._prioritized(entry, publication)
         entry.publication = publication
         if not entry.outcome.done():
             entry.outcome.set_result(publication)
         self.emit(ParticipantEvent.TRACK_PUBLISHED, publication)
+
+    def _prioritized(self, entry: _Published, publication: AnyLocalPublication) -> None:
+        entry.priority = publication.priority
+        if entry.track.id in self._published:
+            self.on_changed()
 
     def _forget(self, entry: _Published) -> None:
         if entry.publication is not None:
@@ -311,6 +344,14 @@ class RemoteParticipant(Participant):
         publication = self.tracks[track_sid]
         publication.switch(enabled)
         self.emit(ParticipantEvent.TRACK_ENABLED if enabled else ParticipantEvent.TRACK_DISABLED, publication)
+
+    def switched_off_or_on(self, track_sid: str, off: bool) -> None:
+        """The service sends us this track no longer, or again."""
+        publication = self.tracks[track_sid]
+        track = publication.switch_off_or_on(off)
+        if track is not None:
+            event = ParticipantEvent.TRACK_SWITCHED_OFF if off else ParticipantEvent.TRACK_SWITCHED_ON
+            self.emit(event, track, publication)
 
     def reprioritized(self, track_sid: str, priority: TrackPriority) -> None:
         publication = self.tracks[track_sid]

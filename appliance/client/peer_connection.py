@@ -33,9 +33,11 @@ from aiortc.sdp import candidate_from_sdp
 from appliance.client import encoded_media
 from appliance.client.descriptions import ice_ufrag, is_ice_lite, sections
 from appliance.client.encoded_media import Hearing, IncomingMedia
+from appliance.client.link_report import Counters
 from appliance.client.local_tracks import LocalTrack
 from appliance.client.negotiation import Negotiation, Step
 from appliance.client.outgoing import Outgoing
+from appliance.client.stats import counters_of
 from appliance.errors import (
     MediaClientLocalDescFailedError,
     MediaClientRemoteDescFailedError,
@@ -82,12 +84,14 @@ MEDIA_KINDS = (TrackKind.AUDIO, TrackKind.VIDEO)
 class PeerConnectionSettings:
     """What every peer connection of a room is made with.
 
-    `loopback`: the service is on this machine's loopback address. `relay_only`: TURN candidates alone.
+    `loopback`: the service is on this machine's loopback address. `relay_only`: TURN candidates alone. `video_codecs`:
+    of pictures that we encode, the preferred first; none: the stack's own order.
     """
 
     ice_servers: tuple[IceServer, ...] = ()
     loopback: bool = False
     relay_only: bool = False
+    video_codecs: tuple[str, ...] = ()
 
 
 class PeerConnectionListener(Protocol):
@@ -126,7 +130,7 @@ class PeerConnection:
         self._hearing: Hearing | None = None
         self._wake = asyncio.Event()
         self._stack = self._build_stack()
-        self._outgoing = Outgoing(self._stack)
+        self._outgoing = Outgoing(self._stack, settings.video_codecs)
         self._task = asyncio.create_task(self._work(), name=f"peer connection {self.id[:8]}")
 
     # --- driven by values ----------------------------------------------------------------------------------------
@@ -188,6 +192,18 @@ class PeerConnection:
         """Return aiortc's report."""
         report: Mapping[str, Any] = await self._stack.getStats()
         return report
+
+    async def counters(self) -> Counters:
+        """Return what has been sent and received so far."""
+        received: dict[TrackKind, int] = {}
+        for incoming in self._incoming.values():
+            received[incoming.kind] = received.get(incoming.kind, 0) + incoming.bytes_received
+        now = asyncio.get_running_loop().time()
+        return counters_of(self.id, now, await self.raw_stats(), received, self._outgoing.available_bps)
+
+    def carries(self, channel: RTCDataChannel) -> bool:
+        """Tell whether a data channel runs over this connection."""
+        return channel.transport is self._stack.sctp
 
     # --- the work ------------------------------------------------------------------------------------------------
 

@@ -36,6 +36,8 @@ class LocalTrackPublication(Emitter, Generic[LocalT]):
         self.track_sid = track_sid
         self.track = track
         self.priority = priority
+        self.on_prioritized: Callable[[], None] = _nobody_told
+        """Set by the participant; called when `priority` has changed."""
         self._unpublish = unpublish
         if isinstance(track, LocalMediaTrack):
             track.on(TrackEvent.ENABLED, self._enabled)
@@ -53,6 +55,12 @@ class LocalTrackPublication(Emitter, Generic[LocalT]):
     def is_track_enabled(self) -> bool:
         return not isinstance(self.track, LocalMediaTrack) or self.track.is_enabled
 
+    def set_priority(self, priority: TrackPriority) -> None:
+        """Tell everybody how much this track matters among ours; each may see it otherwise for itself."""
+        if priority is not self.priority:
+            self.priority = TrackPriority(priority)
+            self.on_prioritized()
+
     def unpublish(self) -> None:
         """Take the track out of the room. Its source goes on."""
         self._unpublish(self.track)
@@ -68,6 +76,10 @@ class LocalTrackPublication(Emitter, Generic[LocalT]):
 
     def _disabled(self, _: object) -> None:
         self.emit(PublicationEvent.TRACK_DISABLED)
+
+
+def _nobody_told() -> None:
+    return
 
 
 class LocalAudioTrackPublication(LocalTrackPublication[LocalAudioTrack]):
@@ -136,6 +148,15 @@ class RemoteTrackPublication(Emitter, Generic[RemoteT]):
         if self.track is not None:
             self.track.switch(enabled)
         self.emit(PublicationEvent.TRACK_ENABLED if enabled else PublicationEvent.TRACK_DISABLED)
+
+    def switch_off_or_on(self, off: bool) -> RemoteT | None:
+        """The service sends it no longer, or again. Returns the track, where that is new to it."""
+        track = self.track
+        if track is None or track.is_switched_off == off:
+            return None
+        track.switch_off_or_on(off)
+        self.emit(PublicationEvent.TRACK_SWITCHED_OFF if off else PublicationEvent.TRACK_SWITCHED_ON, track)
+        return track
 
     def prioritize(self, priority: TrackPriority) -> None:
         self.publish_priority = priority

@@ -16,7 +16,8 @@ import av
 
 from appliance.client.decoding import VideoDecoding, VoiceDecoder
 from appliance.client.events import Emitter, TrackEvent
-from appliance.media_engine import TrackKind
+from appliance.errors import LocalProtocolError
+from appliance.media_engine import Dimensions, TrackKind, TrackPriority
 
 PacketSink = Callable[[bytes, int], None]
 """Takes an Opus payload and its 32-bit RTP timestamp (48 kHz); called on the event loop, in order, must not block."""
@@ -37,11 +38,26 @@ class Incoming(Protocol):
     def request_keyframe(self) -> None: ...
 
 
+class Steering(Protocol):
+    """Tells the service how we want to receive a track, by its SID; see media_signaling.MediaSignaling."""
+
+    def set_priority(self, track: str, priority: TrackPriority | None) -> None: ...
+    def hint(self, track: str, *, enabled: bool | None = None, dimensions: Dimensions | None = None) -> None: ...
+
+
 class RemoteTrack(Emitter):
-    """What the three kinds share. `is_enabled` follows the publisher's mute."""
+    """What the three kinds share.
+
+    Attributes:
+        is_enabled: follows the publisher's mute.
+        is_switched_off: the service does not send it now, for want of bandwidth or because we do not look at it.
+        priority: ours, in place of the publisher's; None: the publisher's counts.
+    """
 
     kind: ClassVar[TrackKind]
-    EVENTS = frozenset({TrackEvent.ENABLED, TrackEvent.DISABLED, TrackEvent.STARTED})
+    EVENTS = frozenset(
+        {TrackEvent.ENABLED, TrackEvent.DISABLED, TrackEvent.STARTED, TrackEvent.SWITCHED_OFF, TrackEvent.SWITCHED_ON}
+    )
 
     def __init__(self, sid: str, name: str) -> None:
         super().__init__()
@@ -49,6 +65,28 @@ class RemoteTrack(Emitter):
         self.name = name
         self.is_enabled = True
         self.is_started = False
+        self.is_switched_off = False
+        self.priority: TrackPriority | None = None
+        self._steering: Steering | None = None
+
+    def set_priority(self, priority: TrackPriority | None) -> None:
+        """Care so much for this track, in place of what its publisher says; None: as much as that.
+
+        It counts where the room was joined with a bandwidth profile.
+        """
+        self.priority = None if priority is None else TrackPriority(priority)
+        if self._steering is not None:
+            self._steering.set_priority(self.sid, self.priority)
+
+    def steer_by(self, steering: Steering | None) -> None:
+        """Tell wishes to `steering` from now on."""
+        self._steering = steering
+
+    def switch_off_or_on(self, off: bool) -> None:
+        """The service sends it no longer, or again."""
+        if off != self.is_switched_off:
+            self.is_switched_off = off
+            self.emit(TrackEvent.SWITCHED_OFF if off else TrackEvent.SWITCHED_ON, self)
 
     def switch(self, enabled: bool) -> None:
         """The publisher muted or unmuted it."""
@@ -58,6 +96,7 @@ class RemoteTrack(Emitter):
 
     def end(self) -> None:
         """Unsubscribed: nothing arrives any more."""
+        self._steering = None
 
     def _note_started(self) -> None:
         if not self.is_started:
@@ -110,6 +149,7 @@ class RemoteMediaTrack(RemoteTrack):
             incoming.deliver = self._take
 
     def end(self) -> None:
+        super().end()
         self.receive_from(None)
 
     def _take(self, codec: str, data: bytes, timestamp: int, after_gap: bool) -> None:
@@ -168,7 +208,12 @@ class RemoteAudioTrack(RemoteMediaTrack):
 
 
 class RemoteVideoTrack(RemoteMediaTrack):
-    """Someone's picture: decoded straight into a slot, or to iterators."""
+    """Someone's picture: decoded straight into a slot, or to iterators.
+
+    Where the room was joined with a bandwidth profile, the service need not send what nobody looks at. It is told by
+    itself whether anybody takes pictures of the track, or, with `client_track_switch_off_control` "manual", by
+    `switch_off` and `switch_on` alone.
+    """
 
     kind = TrackKind.VIDEO
     EVENTS = RemoteMediaTrack.EVENTS | {TrackEvent.DIMENSIONS_CHANGED}
@@ -180,6 +225,35 @@ class RemoteVideoTrack(RemoteMediaTrack):
         self._readers: list[_Newest[av.VideoFrame]] = []
         self._decoding: VideoDecoding | None = None
         self._loop = asyncio.get_running_loop()
+        self._is_manual = False
+
+    def steer_by(self, steering: Steering | None, *, manually: bool = False) -> None:
+        """As of every track. `manually`: what is looked at is told by `switch_off` and `switch_on` alone."""
+        super().steer_by(steering)
+        self._is_manual = manually
+        self._tell_whether_watched()
+
+    def switch_off(self) -> None:
+        """Let the service not send this video: we do not show it. `is_switched_off` follows when it does not.
+
+        Raises:
+            LocalProtocolError: the room was not joined with `client_track_switch_off_control` "manual".
+        """
+        self._switch_by_hand(False)
+
+    def switch_on(self) -> None:
+        """Let the service send it (again); raises as `switch_off`."""
+        self._switch_by_hand(True)
+
+    def set_content_preferences(self, *, render_dimensions: Dimensions) -> None:
+        """Tell how large the video is shown, so that it comes no larger than is of use.
+
+        Raises:
+            LocalProtocolError: the room was not joined with a bandwidth profile.
+        """
+        if self._steering is None:
+            raise LocalProtocolError("content preferences need a room that was joined with a bandwidth profile")
+        self._steering.hint(self.sid, dimensions=render_dimensions)
 
     def set_frame_slot(self, slot: FrameSlot | None) -> None:
         """Hand every picture to `slot` on the decoding thread; None: to nobody, and nothing is decoded."""
@@ -215,11 +289,25 @@ class RemoteVideoTrack(RemoteMediaTrack):
             self._decoding.put(codec.upper(), data, timestamp, time.monotonic(), after_gap=after_gap)
 
     def _decode_if_wanted(self) -> None:
-        if self._slot is None and not self._readers:
+        self._tell_whether_watched()
+        if not self._is_watched:
             self._stop_decoding()
         elif self._decoding is None:
             self._decoding = VideoDecoding(f"video {self.sid[:10]}", self._show, self._ask_for_keyframe)
             self._ask_for_keyframe()
+
+    @property
+    def _is_watched(self) -> bool:
+        return self._slot is not None or bool(self._readers)
+
+    def _tell_whether_watched(self) -> None:
+        if self._steering is not None and not self._is_manual:
+            self._steering.hint(self.sid, enabled=self._is_watched)
+
+    def _switch_by_hand(self, on: bool) -> None:
+        if self._steering is None or not self._is_manual:
+            raise LocalProtocolError('switching by hand needs client_track_switch_off_control="manual"')
+        self._steering.hint(self.sid, enabled=on)
 
     def _stop_decoding(self) -> None:
         if self._decoding is not None:

@@ -14,20 +14,31 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from appliance.client import roster
-from appliance.client.events import REPEATED_BY_ROOM, Emitter, RoomEvent
-from appliance.client.local_tracks import LocalTrack
-from appliance.client.participants import LocalParticipant, RemoteParticipant
+from appliance.client.events import REPEATED_BY_ROOM, Emitter, ParticipantEvent, RoomEvent
+from appliance.client.link_report import Counters, NetworkQualityConfiguration
+from appliance.client.local_tracks import LocalTrack, LocalVideoTrack
+from appliance.client.media_signaling import MediaSignaling
+from appliance.client.options import ConnectOptions
+from appliance.client.participants import LocalParticipant, NetworkQualityStats, RemoteParticipant
 from appliance.client.peer_connection import PeerConnectionSettings
 from appliance.client.publications import AnyRemotePublication
-from appliance.client.remote_tracks import RemoteDataTrack, RemoteMediaTrack, RemoteTrack
+from appliance.client.remote_tracks import RemoteDataTrack, RemoteMediaTrack, RemoteTrack, RemoteVideoTrack
 from appliance.client.room_media import RoomMedia
 from appliance.client.stats import StatsReport, stats_report
 from appliance.errors import RoomError, SignalingConnectionDisconnectedError, room_error
 from appliance.media_engine import PeerConnectionState
+from appliance.signaling.fields import Json
 from appliance.signaling.messages import ConnectedMessage, RoomStateParts
+from appliance.signaling.quality import QualityReply
+from appliance.signaling.side_channels import HintResult, PublisherHint, TrackResult
 from appliance.signaling.states import IceServer, LocalTrackState, ParticipantState
 
 logger = logging.getLogger(__name__)
+
+
+LEVELS_ONLY = NetworkQualityConfiguration()
+BROKEN = NetworkQualityStats(level=0)
+"""What our own network quality is while no media flows (signaling.md 5.3)."""
 
 
 class RoomState(StrEnum):
@@ -55,7 +66,7 @@ class Room(Emitter):
 
     EVENTS = frozenset({*RoomEvent, *REPEATED_BY_ROOM})
 
-    def __init__(self, wire: Wire, *, relay_only: bool = False) -> None:
+    def __init__(self, wire: Wire, options: ConnectOptions | None = None) -> None:
         super().__init__()
         self.sid = ""
         self.name = ""
@@ -69,7 +80,10 @@ class Room(Emitter):
         self.joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the service has let us in; raises the RoomError by which it refused."""
         self._wire = wire
-        self._relay_only = relay_only
+        self._options = options or ConnectOptions(url="")
+        self._signals = MediaSignaling(self, self._counters, self._options.network_quality or LEVELS_ONLY)
+        self._speaker_sid: str | None = None
+        self._switched_off: set[str] = set()
         self._media: RoomMedia | None = None
         self._asked_to_join = False
         self._held = False
@@ -111,9 +125,16 @@ class Room(Emitter):
 
     def begin(self, ice_servers: tuple[IceServer, ...], *, loopback: bool) -> None:
         """ICE servers are known: make the first offer, with which we ask to join."""
-        settings = PeerConnectionSettings(ice_servers=ice_servers, loopback=loopback, relay_only=self._relay_only)
+        preferred = self._options.preferred_video_codecs
+        settings = PeerConnectionSettings(
+            ice_servers=ice_servers,
+            loopback=loopback,
+            relay_only=self._options.relay_only,
+            video_codecs=() if preferred == "auto" else preferred,
+        )
         self._media = RoomMedia(settings, self)
         self.local_participant.on_changed = self._local_changed
+        self.local_participant.on_quality_wanted = self._quality_wanted
         self._media.begin(self.local_participant.wanted_tracks())
 
     def connected(self, message: ConnectedMessage) -> None:
@@ -134,7 +155,7 @@ class Room(Emitter):
     def release(self) -> None:
         """Whoever waits for `connect` has the room now: subscribe, so that no event comes before its handlers."""
         self._held = False
-        asyncio.get_running_loop().call_soon(self._bind)
+        asyncio.get_running_loop().call_soon(self.media_changed)
 
     def apply(self, parts: RoomStateParts, *, complete: bool) -> None:
         """Take over what the service says, in the order of signaling.md 2.5.
@@ -155,6 +176,9 @@ class Room(Emitter):
             self.emit(RoomEvent.RECORDING_STARTED if self.is_recording else RoomEvent.RECORDING_STOPPED)
         if parts.published is not None:
             self.local_participant.apply(parts.published)
+        if parts.media_signaling is not None:
+            self._signals.granted(parts.media_signaling)
+            self._bind_signals()
 
     def link_lost(self, error: RoomError) -> None:
         """The socket is gone; a new one is being tried."""
@@ -182,15 +206,68 @@ class Room(Emitter):
 
     def media_changed(self) -> None:
         self._bind()
+        self._bind_signals()
 
     def media_connected(self) -> None:
         self._recovered("media")
 
     def media_failed(self, error: RoomError) -> None:
+        if self._options.network_quality is not None:
+            self.local_participant.change_quality(BROKEN)
         self._trouble("media", error)
 
     def track_failed(self, track: LocalTrack, error: RoomError) -> None:
         self.local_participant.fail(track, error)
+
+    # --- told over media signaling ---------------------------------------------------------------------------------
+
+    def speaker_told(self, participant_sid: str | None) -> None:
+        self._speaker_sid = participant_sid
+        self._show_speaker()
+
+    def quality_told(self, reply: QualityReply) -> None:
+        self.local_participant.change_quality(reply.local)
+        for sid, quality in (reply.remotes or {}).items():
+            if sid in self.participants:
+                self.participants[sid].change_quality(quality)
+
+    def switched_off(self, off: tuple[str, ...], on: tuple[str, ...]) -> None:
+        """Remembered for tracks that we do not know yet (signaling.md 3.4)."""
+        self._switched_off = (self._switched_off | {*off}) - {*on}
+        owners = {sid: person for person in self.participants.values() for sid in person.tracks}
+        for sid in (*off, *on):
+            if sid in owners:
+                owners[sid].switched_off_or_on(sid, sid in self._switched_off)
+
+    def transcribed(self, said: Json) -> None:
+        self.emit(RoomEvent.TRANSCRIPTION, said)
+
+    def layers_told(self, hint: PublisherHint) -> TrackResult:
+        """We send one layer of each video: it is held back where it is of no use (signaling.md 5.7)."""
+        publication = self.local_participant.tracks.get(hint.track)
+        if publication is None:
+            return TrackResult(track=hint.track, result=HintResult.UNKNOWN_TRACK)
+        wanted = {encoding.layer_index: encoding.enabled for encoding in hint.encodings or ()}
+        if not isinstance(publication.track, LocalVideoTrack) or wanted.keys() - {0}:
+            return TrackResult(track=hint.track, result=HintResult.COULD_NOT_APPLY_HINT)
+        publication.track.hold(not wanted.get(0, True))
+        return TrackResult(track=hint.track)
+
+    def _show_speaker(self) -> None:
+        speaker = self.participants.get(self._speaker_sid or "")
+        if speaker is not self.dominant_speaker:
+            self.dominant_speaker = speaker
+            self.emit(RoomEvent.DOMINANT_SPEAKER_CHANGED, speaker)
+
+    def _quality_wanted(self, configuration: NetworkQualityConfiguration) -> None:
+        self._signals.quality = configuration
+
+    async def _counters(self) -> Counters | None:
+        return await self._media.counters() if self._media is not None else None
+
+    def _bind_signals(self) -> None:
+        if self._media is not None and self.state is not RoomState.DISCONNECTED and not self._held:
+            self._signals.bind(self._media.channel)
 
     # --- what changed, shown --------------------------------------------------------------------------------------
 
@@ -218,8 +295,14 @@ class Room(Emitter):
     def _meet(self, participant: RemoteParticipant) -> None:
         for event in REPEATED_BY_ROOM:
             participant.on(event, lambda *arguments, event=event: self.emit(event, *arguments, participant))
+        participant.on(ParticipantEvent.TRACK_UNSUBSCRIBED, self._forget_wishes)
         self.participants[participant.sid] = participant
         self.emit(RoomEvent.PARTICIPANT_CONNECTED, participant)
+        self._show_speaker()  # its first words may have come before it
+
+    def _forget_wishes(self, track: RemoteTrack, _: AnyRemotePublication) -> None:
+        self._signals.forget(track.sid)
+        self._switched_off.discard(track.sid)
 
     def _part(self, sid: str) -> None:
         participant = self.participants.pop(sid)
@@ -260,6 +343,7 @@ class Room(Emitter):
                 limits = channel.ordered, channel.max_packet_life_time, channel.max_retransmits
                 data = track if isinstance(track, RemoteDataTrack) else _data_track(publication, *limits)
                 if track is None:
+                    self._steer(data)
                     participant.subscribed(publication.track_sid, data)
                 channel.deliver_to(data.receive)
             return
@@ -269,9 +353,22 @@ class Room(Emitter):
         if track is None:
             track = publication.track_class(publication.track_sid, publication.track_name)
             track.is_enabled = publication.is_track_enabled
+            track.is_switched_off = track.sid in self._switched_off
+            self._steer(track)
             participant.subscribed(publication.track_sid, track)
         assert isinstance(track, RemoteMediaTrack)
         track.receive_from(incoming)
+
+    def _steer(self, track: RemoteTrack) -> None:
+        """Let a track tell its wishes, where the service was asked to hear them."""
+        profile = self._options.bandwidth_profile
+        if profile is None:
+            return
+        if isinstance(track, RemoteVideoTrack):
+            manually = profile.video.client_track_switch_off_control == "manual"
+            track.steer_by(self._signals, manually=manually)
+        else:
+            track.steer_by(self._signals)
 
     # --- health and end -------------------------------------------------------------------------------------------
 
@@ -327,6 +424,7 @@ class Room(Emitter):
             self.emit(RoomEvent.DISCONNECTED, self, error)
 
     async def _close(self) -> None:
+        await self._signals.close()
         if self._media is not None:
             await self._media.close()
         await self._wire.closed()

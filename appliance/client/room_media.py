@@ -6,6 +6,7 @@ Finds by subscription id what arrives, whichever connection it arrives on and in
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -13,10 +14,11 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Protocol
 
-from aiortc import RTCDataChannel
+from aiortc import InvalidStateError, RTCDataChannel
 
 from appliance.backoff import KIOSK_RECONNECT_STEPS_S, Backoff
 from appliance.client.encoded_media import IncomingMedia
+from appliance.client.link_report import Counters
 from appliance.client.local_tracks import LocalTrack
 from appliance.client.network import own_addresses
 from appliance.client.peer_connection import PeerConnection, PeerConnectionSettings
@@ -45,6 +47,9 @@ class IncomingChannel:
     """A data channel that the service opened towards us."""
 
     def __init__(self, channel: RTCDataChannel) -> None:
+        self._channel = channel
+        self.on_closed: Callable[[], None] = _nobody_cares
+        """Set by whoever uses the channel; called once, when it is gone."""
         self.label = channel.label
         self.ordered = channel.ordered
         self.max_packet_life_time = channel.maxPacketLifeTime
@@ -63,11 +68,27 @@ class IncomingChannel:
         while deliver is not None and self._waiting:
             deliver(self._waiting.popleft())
 
+    def send(self, message: str) -> None:
+        """Write a text; one for a channel that is closing just now is lost."""
+        with contextlib.suppress(InvalidStateError):
+            self._channel.send(message)
+
+    def let_go(self) -> None:
+        """Hear of it no more."""
+        self._deliver, self.on_closed = None, _nobody_cares
+
+    def runs_over(self, connection: PeerConnection) -> bool:
+        return connection.carries(self._channel)
+
     def _take(self, message: str | bytes) -> None:
         if self._deliver is None:
             self._waiting.append(message)
         else:
             self._deliver(message)
+
+
+def _nobody_cares() -> None:
+    return
 
 
 class RoomMedia:
@@ -140,6 +161,11 @@ class RoomMedia:
     def connections(self) -> tuple[PeerConnection, ...]:
         return tuple(self._connections.values())
 
+    async def counters(self) -> Counters | None:
+        """Read the newest connection's counters; None without any."""
+        newest = next(reversed(self._connections.values()), None)
+        return await newest.counters() if newest is not None else None
+
     async def close(self) -> None:
         """End every connection and wait for it."""
         self._closed = True
@@ -194,6 +220,7 @@ class RoomMedia:
     def _channel_closed(self, channel: IncomingChannel) -> None:
         if self._channels.get(channel.label) is channel:
             del self._channels[channel.label]
+            channel.on_closed()
 
     def _add(self, id: str | None) -> PeerConnection:
         for older in self._connections.values():
@@ -208,6 +235,8 @@ class RoomMedia:
         self._given_up.add(id)
         if connection is not None:
             connection.release_tracks()
+            for channel in [channel for channel in self._channels.values() if channel.runs_over(connection)]:
+                self._channel_closed(channel)
             task = asyncio.create_task(connection.close(), name=f"close peer connection {id[:8]}")
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)

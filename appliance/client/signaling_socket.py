@@ -64,6 +64,8 @@ class SignalingSocket:
             new_uuid=lambda: str(uuid.uuid4()),
             now=time.monotonic(),
             automatic_subscription=options.automatic_subscription,
+            media_signaling=options.channels(),
+            bandwidth_profile=options.bandwidth_profile.video.as_wish() if options.bandwidth_profile else None,
             own_ice_servers=options.ice_servers is not None,
         )
         self._room: Room | None = None

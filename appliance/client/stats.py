@@ -4,6 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from appliance.client.link_report import Counters, KindCounters
+from appliance.media_engine import TrackKind
+
+CLOCK_RATES = {TrackKind.AUDIO: 48_000, TrackKind.VIDEO: 90_000}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalTrackStats:
@@ -73,4 +78,37 @@ def _local(entry: Any, heard: Any) -> LocalTrackStats:
         bytes_sent=entry.bytesSent,
         packets_lost=heard.packetsLost if heard is not None else None,
         round_trip_time_s=heard.roundTripTime if heard is not None else None,
+    )
+
+
+def counters_of(
+    connection: str, at: float, raw: Mapping[str, Any], received: Mapping[TrackKind, int], available_bps: float | None
+) -> Counters:
+    """Return one reading of aiortc's report.
+
+    Args:
+        at: seconds on a monotonic clock. received: bytes by kind, which aiortc does not count.
+    """
+    report = stats_report(connection, raw)
+    return Counters(
+        connection=connection,
+        at=at,
+        bytes_sent=report.bytes_sent,
+        bytes_received=report.bytes_received,
+        available_bps=available_bps,
+        kinds={kind: _kind(report, kind, received.get(kind, 0)) for kind in CLOCK_RATES},
+    )
+
+
+def _kind(report: StatsReport, kind: TrackKind, bytes_received: int) -> KindCounters:
+    sent = [track for track in report.local_tracks if track.kind == kind]
+    received = [track for track in report.remote_tracks if track.kind == kind]
+    times = [track.round_trip_time_s for track in sent if track.round_trip_time_s is not None]
+    return KindCounters(
+        bytes_sent=sum(track.bytes_sent for track in sent),
+        bytes_received=bytes_received,
+        packets_received=sum(track.packets_received for track in received),
+        packets_lost=sum(track.packets_lost for track in received),
+        jitter_s=max((track.jitter for track in received), default=0) / CLOCK_RATES[kind] if received else None,
+        rtt_s=min(times, default=None),
     )
