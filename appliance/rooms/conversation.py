@@ -6,10 +6,10 @@
 Names and meanings follow signaling.md 2; who turns them into frames adds `type`, `version` and `session`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from appliance.media_engine import PeerConnectionState, Subscription, TrackKind, TrackPriority
+from appliance.media_engine import PeerConnectionState, ReceivingProfile, Subscription, TrackKind, TrackPriority
 from appliance.rooms.publishing import Track, TrackWish
 from appliance.rooms.room import Participant, ParticipantStatus
 from appliance.rooms.subscribe_rules import INCLUDE_ALL, SubscribeRule
@@ -23,7 +23,8 @@ class JoinRequest:
     """`connect` (signaling.md 2.3).
 
     `room`: name or SID as asked for, None where the application gave none. `revision` and `tracks` are those of
-    `participant`. `peer_connections` holds the first offer. Rules as in `subscribe.rules`.
+    `participant`. `peer_connections` holds the first offer. Rules as in `subscribe.rules`. `channels`: the names of the
+    media-signaling channels that it wants; `profile`: how its connection is to be shared, None where nothing is said.
     """
 
     token: str
@@ -32,15 +33,21 @@ class JoinRequest:
     tracks: tuple[TrackWish, ...] = ()
     peer_connections: tuple[PeerConnectionState, ...] = ()
     rules: tuple[SubscribeRule, ...] = INCLUDE_ALL
+    channels: frozenset[str] = frozenset()
+    profile: ReceivingProfile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateRequest:
-    """`update` from the client (2.5). `tracks` is its full list; ignored unless `revision` is greater than the last."""
+    """`update` from the client (2.5). `tracks` is its full list; ignored unless `revision` is greater than the last.
+
+    `profile` replaces the one before; None: it stays.
+    """
 
     revision: int
     tracks: tuple[TrackWish, ...]
     peer_connections: tuple[PeerConnectionState, ...] = ()
+    profile: ReceivingProfile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +114,10 @@ class Subscribed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """`connected` (2.4). `participants` are all the others; `peer_connections` holds the answer."""
+    """`connected` (2.4). `participants` are all the others; `peer_connections` holds the answer.
+
+    `media_signaling`: the labels of the channels that are granted, by their names (5.1).
+    """
 
     session: str
     room_sid: RoomSid
@@ -119,6 +129,7 @@ class Joined:
     peer_connections: tuple[PeerConnectionState, ...]
     session_timeout_s: float
     media_region: str
+    media_signaling: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,16 +144,21 @@ class Resumed:
     published: Published
     subscribed: Subscribed
     peer_connections: tuple[PeerConnectionState, ...]
+    media_signaling: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changed:
-    """`update` to the client (2.5), all in one message: empty or None where nothing changed."""
+    """`update` to the client (2.5), all in one message: empty or None where nothing changed.
+
+    `media_signaling` holds channels that are open under a new label.
+    """
 
     participants: tuple[ParticipantState, ...] = ()
     published: Published | None = None
     subscribed: Subscribed | None = None
     peer_connections: tuple[PeerConnectionState, ...] = ()
+    media_signaling: Mapping[str, str] = field(default_factory=dict)
 
 
 # --- farewells: the last thing a socket is told; nothing follows ------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from appliance.media_engine import Subscription
+from appliance.media_engine import ReceivingProfile, Subscription, SwitchOffMode, VideoMode
 from appliance.rooms import conversation
 from appliance.rooms.conversation import Changed, Joined, JoinRequest, Resumed, ResumeRequest, UpdateRequest
 from appliance.rooms.publishing import TrackWish
@@ -30,7 +30,7 @@ from appliance.signaling.states import (
     SubscribedTrackState,
     TrackError,
 )
-from appliance.signaling.wishes import SubscribeState
+from appliance.signaling.wishes import BandwidthProfile, SubscribeState
 
 # --- from the client -------------------------------------------------------------------------------------------------
 
@@ -43,6 +43,8 @@ def join_request(message: ConnectMessage) -> JoinRequest:
         tracks=_wishes(message.participant.tracks),
         peer_connections=message.peer_connections,
         rules=_rules(message.subscribe),
+        channels=message.media_signaling,
+        profile=receiving_profile(message.bandwidth_profile),
     )
 
 
@@ -51,6 +53,7 @@ def update_request(message: ClientUpdate) -> UpdateRequest:
         revision=message.participant.revision,
         tracks=_wishes(message.participant.tracks),
         peer_connections=message.peer_connections,
+        profile=receiving_profile(message.bandwidth_profile),
     )
 
 
@@ -76,6 +79,24 @@ def _rules(subscribe: SubscribeState) -> tuple[SubscribeRule, ...]:
     return tuple(SubscribeRule(type=RuleType(rule.type.value), all=True) for rule in subscribe.rules if rule.all)
 
 
+def receiving_profile(profile: BandwidthProfile | None) -> ReceivingProfile | None:
+    """Return what a bandwidth profile asks of the engine; what it leaves open is as the SDK documents its options.
+
+    A limit of 0, or below, is none: nobody who asks for a profile wants no video at all.
+    """
+    if profile is None:
+        return None
+    bandwidth = int(profile.max_subscription_bandwidth or 0)
+    return ReceivingProfile(
+        mode=profile.mode or VideoMode.GRID,
+        active_speaker_priority=profile.active_speaker_priority,
+        max_bitrate_bps=bandwidth if bandwidth > 0 else None,
+        max_tracks=profile.max_tracks or None,
+        switch_off=profile.track_switch_off or SwitchOffMode.PREDICTED,
+        render_dimensions=profile.render_dimensions,
+    )
+
+
 # --- to the client ---------------------------------------------------------------------------------------------------
 
 
@@ -94,6 +115,7 @@ def connected_message(joined: Joined) -> ConnectedMessage:
         published=_published(joined.published),
         subscribed=_subscribed(joined.subscribed),
         peer_connections=joined.peer_connections,
+        media_signaling=joined.media_signaling or None,
         recording=RecordingState(is_recording=False, revision=1),
     )
 
@@ -106,6 +128,7 @@ def synced_message(resumed: Resumed) -> SyncedMessage:
         published=_published(resumed.published),
         subscribed=_subscribed(resumed.subscribed),
         peer_connections=resumed.peer_connections,
+        media_signaling=resumed.media_signaling or None,
     )
 
 
@@ -115,6 +138,7 @@ def server_update(changed: Changed) -> ServerUpdate:
         published=_published(changed.published) if changed.published else None,
         subscribed=_subscribed(changed.subscribed) if changed.subscribed else None,
         peer_connections=changed.peer_connections or None,
+        media_signaling=changed.media_signaling or None,
     )
 
 

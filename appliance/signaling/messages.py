@@ -42,7 +42,7 @@ from appliance.signaling.states import (
     requested_channels,
     requested_channels_to_wire,
 )
-from appliance.signaling.wishes import BandwidthProfile, IceServerSource, Publisher, SubscribeState
+from appliance.signaling.wishes import BandwidthProfile, IceServerSource, Publisher, SubscribeState, bandwidth_profile
 
 VERSION = 2
 ICE_VERSION = 1
@@ -102,7 +102,7 @@ class ConnectMessage:
             publisher=optional_part(data, "publisher", Publisher.from_wire) or Publisher(),
             media_signaling=requested_channels(data, "media_signaling"),
             subscribe=optional_part(data, "subscribe", SubscribeState.from_wire) or SubscribeState(),
-            bandwidth_profile=optional_part(data, "bandwidth_profile", BandwidthProfile.from_wire),
+            bandwidth_profile=bandwidth_profile(data, "bandwidth_profile"),
         )
 
     def to_wire(self) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class ClientUpdate:
             session=optional_text(data, "session"),
             participant=part(data, "participant", LocalParticipantState.from_wire),
             peer_connections=parts(data, "peer_connections", peer_connection_from_wire),
-            bandwidth_profile=optional_part(data, "bandwidth_profile", BandwidthProfile.from_wire),
+            bandwidth_profile=bandwidth_profile(data, "bandwidth_profile"),
         )
 
     def to_wire(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from appliance.errors import RemoteProtocolError
-from appliance.media_engine import DescriptionType, TrackKind, TrackPriority, VideoMode
+from appliance.media_engine import DescriptionType, Dimensions, SwitchOffMode, TrackKind, TrackPriority, VideoMode
 from appliance.signaling.messages import (
     ConnectedMessage,
     ConnectMessage,
@@ -18,7 +18,7 @@ from appliance.signaling.messages import (
     server_message,
 )
 from appliance.signaling.states import LocalTrackState, RemoteParticipantState, SubscribedTrackState
-from appliance.signaling.wishes import IceServerSource, RuleType
+from appliance.signaling.wishes import BandwidthProfile, IceServerSource, RuleType
 
 SDK_CONNECT: dict[str, Any] = {  # as the SDK 2.36.0 sends it (signaling.md 2.3)
     "type": "connect",
@@ -66,6 +66,7 @@ def test_the_sdks_connect_is_read_whole() -> None:
     assert not message.subscribe.automatic
     assert message.bandwidth_profile
     assert message.bandwidth_profile.mode is VideoMode.GRID
+    assert message.bandwidth_profile.render_dimensions == {TrackPriority.HIGH: Dimensions(width=1280, height=720)}
     assert message.peer_connections[0].description
     assert message.peer_connections[0].description.type is DescriptionType.OFFER
 
@@ -79,6 +80,29 @@ def test_what_a_client_leaves_out_has_a_meaning() -> None:
     assert message.subscribe.automatic
     assert message.media_signaling == frozenset()
     assert message.bandwidth_profile is None
+
+
+@pytest.mark.parametrize("junk", ["all", 7, [], {"video": 3}, {"video": {"mode": "mosaic", "max_tracks": -1}}])
+def test_a_bandwidth_profile_of_which_nothing_can_be_made_was_not_given(junk: object) -> None:
+    message = client_message({**SDK_CONNECT, "bandwidth_profile": junk})
+
+    assert isinstance(message, ConnectMessage)
+    assert message.bandwidth_profile in (None, BandwidthProfile())
+
+
+def test_of_a_bandwidth_profile_the_sensible_hints_are_kept() -> None:
+    sizes = {"high": {"width": 640, "height": 480}, "low": "tiny", "urgent": {"width": 1}}
+    video = {"mode": 3, "track_switch_off": "detected", "max_tracks": 4, "render_dimensions": sizes}
+
+    message = client_message({**SDK_CONNECT, "bandwidth_profile": {"video": video}})
+
+    assert isinstance(message, ConnectMessage)
+    assert message.bandwidth_profile == BandwidthProfile(
+        track_switch_off=SwitchOffMode.DETECTED,
+        max_tracks=4,
+        render_dimensions={TrackPriority.HIGH: Dimensions(width=640, height=480)},
+    )
+    assert BandwidthProfile.from_wire(message.bandwidth_profile.to_wire()) == message.bandwidth_profile
 
 
 def test_preflight_is_written_only_where_it_is_meant() -> None:
