@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from time import monotonic
 from typing import Any
 
-from appliance.media_engine import RoomMediaPolicy
+from appliance.media_engine import LinkFigures, RoomMediaPolicy
 from appliance.sfu import rtcp
 from appliance.sfu.consumer import OutSlot
 from appliance.sfu.description import (
@@ -27,6 +27,7 @@ from appliance.sfu.description import (
 from appliance.sfu.feedback import TRANSPORT_CC_INTERVAL_S, LossBasedRate, TransportArrivals
 from appliance.sfu.forwarding import Address
 from appliance.sfu.history import Entry
+from appliance.sfu.link_meter import Link, LinkMeter
 from appliance.sfu.port import MediaPort
 from appliance.sfu.producer import FIRST_CYCLE, InStream
 from appliance.sfu.sections import Section, Sections
@@ -85,6 +86,7 @@ class Connection:
         self._arrivals = TransportArrivals()
         self._rate = LossBasedRate()
         self._next_feedback = self._next_report = 0.0
+        self._meter = LinkMeter()
         self.sections = Sections(policy)
         self._nominated = False
         self.address: Any = None  # an Address once a check came; read per packet, so not asked for None there
@@ -305,6 +307,7 @@ class Connection:
                     slot.source.request_keyframe(now)
             else:
                 slot.received(report, now)
+                self._meter.reported(report, now)
 
     def _slot(self, ssrc: int) -> OutSlot | None:
         return self._slots.get(ssrc)
@@ -332,6 +335,9 @@ class Connection:
     def resend(self, slot: OutSlot, entry: Entry, sequence: int, timestamp_offset: int, now: float) -> None:
         self._port.path.resend(slot, entry, sequence, timestamp_offset, now)
 
+    def send_one(self, slot: OutSlot, marker: int, index: int, timestamp: int, payload: bytes, now: float) -> None:
+        self._port.path.send_one(slot, marker, index, timestamp, payload, now)
+
     def tick(self, now: float) -> None:
         """Do what is due: NACKs, key frame requests, transport-cc feedback, reports. Called every 50 ms or so."""
         if not self.is_ready:
@@ -345,6 +351,7 @@ class Connection:
         if now >= self._next_report:
             self._next_report = now + REPORT_INTERVAL_S
             self._send_reports(now)
+        self._meter.tick(self.sections, now)
 
     def _send_arrivals(self) -> None:
         if not self._arrivals.fresh:
@@ -379,6 +386,13 @@ class Connection:
     def rtt_s(self) -> float | None:
         """The best round trip time that the participant's reports tell."""
         return min((slot.rtt_s for slot in self._slots.values() if slot.rtt_s is not None), default=None)
+
+    @property
+    def links(self) -> Mapping[Link, LinkFigures]:
+        """How media fared over the last second, by direction and kind."""
+        # Who takes transport-cc feedback estimates for itself what it can send, and does not tell.
+        allowed = None if self.sections.has_transport_cc else float(self._rate.bitrate_bps)
+        return self._meter.with_path(self.rtt_s, allowed, self.estimate_bps)
 
     @property
     def packets_sent(self) -> int:
