@@ -19,16 +19,18 @@ TRANSPORT_CC_INTERVAL_S = 0.1
 class Missing:
     """The packets of one stream that should have come, by index.
 
-    The packet path pops from `wanted` what arrives late.
+    The packet path pops from `wanted` what arrives late. `noted` counts all that were missing at first, ever.
     """
 
     wanted: dict[int, list[float]] = field(default_factory=dict)  # index → [first missed, last asked for, tries]
+    noted: int = 0
 
     def gap(self, first: int, last: int, now: float) -> bool:
         """Note that the indices first … last were jumped over; False where the gap is too long to be asked for."""
         if last - first >= LARGEST_GAP:
             self.wanted.clear()
             return False
+        self.noted += last - first + 1
         for index in range(first, last + 1):
             self.wanted[index] = [now, float("-inf"), 0]
         return True

@@ -183,6 +183,7 @@ class Peer:
             rtt_s=None if connection is None else connection.rtt_s,
             published={sid: producer.figures() for sid, producer in self._published.items()},
             packets_forwarded=0 if connection is None else connection.packets_sent,
+            links={} if connection is None else connection.links,
         )
 
     async def close(self) -> None:
