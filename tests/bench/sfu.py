@@ -1,0 +1,221 @@
+"""Forwarding beside Janus: CPU for each packet, time under way, memory, at four sizes of rooms.
+
+One load generator, one run: the engines take turns in shuffled order, so that what else the machine does meets all
+alike.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import statistics
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from tests.bench.report import markdown, record
+from tests.bench.sfu_engines import JanusProcess, cpu_seconds, has_janus, janus_version, own_address, resident_mb
+from tests.bench.sfu_load import Load, Order, Outcome, Room
+from tests.support.stack import Stack, running_stack
+
+SECONDS = 4.0
+ROUNDS = 3
+POINTS: Mapping[str, Sequence[Room]] = {
+    "fan-out 1: five rooms 1 → 1": [Room(1, 1)] * 5,
+    "fan-out 3: a room of 4": [Room(4)],
+    "fan-out 9: three rooms 1 → 9": [Room(1, 9)] * 3,
+    "fan-out 9: a room of 10": [Room(10)],
+}
+LOADED_POINTS = ("fan-out 3: a room of 4", "fan-out 9: a room of 10")
+OURS, JANUS, JANUS_ONE = "ours", "Janus", "Janus, one loop"
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One engine at one point, once."""
+
+    cpu_us: float
+    cpu_percent: float
+    rss_mb: float
+    outcome: Outcome
+
+
+class Engines:
+    """All engines, running; those that have no turn are idle."""
+
+    def __init__(self, stack: Stack, janus: Mapping[str, JanusProcess]) -> None:
+        self._stack = stack
+        self._janus = janus
+        self._visits = 0
+
+    @property
+    def names(self) -> list[str]:
+        return [OURS, *self._janus]
+
+    def pid(self, name: str) -> int:
+        return self._stack.rooms.pid if name == OURS else self._janus[name].pid
+
+    def order(self, name: str, rooms: Sequence[Room], seconds: float, *, simulcast: bool = False) -> Order:
+        """Return what to tell the load; rooms of ours are new ones each time."""
+        if name != OURS:
+            url, address = self._janus[name].url, own_address() or ""
+            return Order(engine="janus", url=url, rooms=rooms, seconds=seconds, address=address)
+        self._visits += 1
+        names = [f"bench-{self._visits}-{number}" for number in range(len(rooms))]
+        tokens = [
+            self._stack.token(f"person-{index}", room=name)
+            for name, room in zip(names, rooms, strict=True)
+            for index in range(room.publishers + room.watchers)
+        ]
+        url = self._stack.service.replace("http", "ws", 1) + "/signaling"
+        return Order(
+            engine="ours",
+            url=url,
+            rooms=rooms,
+            seconds=seconds,
+            room_names=names,
+            tokens=tokens,
+            simulcast=simulcast,
+        )
+
+
+@contextmanager
+def engines(folder: Path, *, with_janus: bool = True) -> Iterator[Engines]:
+    """Start our rooms service, and Janus twice where it is installed."""
+    with running_stack(folder) as stack, ExitStack() as parts:
+        stack.start_rooms()
+        janus = {}
+        if with_janus and has_janus():
+            janus[JANUS] = parts.enter_context(JanusProcess(folder / "janus"))
+            janus[JANUS_ONE] = parts.enter_context(JanusProcess(folder / "janus-one", loops=1))
+        yield Engines(stack, janus)
+
+
+def take_turn(found: Engines, load: Load, name: str, rooms: Sequence[Room], seconds: float) -> Turn:
+    """Fill the rooms at one engine, measure, and empty them again."""
+    order = found.order(name, rooms, seconds)
+    load.begin(order)
+    pid = found.pid(name)
+    load.mark()
+    began = cpu_seconds(pid)
+    _wait(seconds)
+    cpu = cpu_seconds(pid) - began
+    rss = resident_mb(pid)
+    outcome = load.finish()
+    return Turn(
+        cpu_us=cpu / max(1, outcome.delivered) * 1e6,
+        cpu_percent=100 * cpu / outcome.seconds,
+        rss_mb=rss,
+        outcome=outcome,
+    )
+
+
+def _wait(seconds: float) -> None:
+    multiprocessing.get_context("spawn").Event().wait(seconds)
+
+
+@contextmanager
+def hogs(count: int) -> Iterator[None]:
+    """Keep every core busy with something else of the same priority."""
+    processes = [multiprocessing.get_context("spawn").Process(target=_spin, daemon=True) for _ in range(count)]
+    for process in processes:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+
+
+def _spin() -> None:
+    while True:
+        sum(range(10_000))
+
+
+def rounds(
+    found: Engines, load: Load, points: Sequence[str], count: int, seconds: float, *, seed: int
+) -> dict[tuple[str, str], list[Turn]]:
+    """Let everybody have `count` turns at each point, in shuffled order."""
+    turns: dict[tuple[str, str], list[Turn]] = {(point, name): [] for point in points for name in found.names}
+    random = Random(seed)
+    for _ in range(count):
+        order = list(turns)
+        random.shuffle(order)
+        for point, name in order:
+            turns[point, name].append(take_turn(found, load, name, POINTS[point], seconds))
+    return turns
+
+
+def rows_of(turns: Mapping[tuple[str, str], Sequence[Turn]]) -> list[list[str]]:
+    """Return a table's rows, the median of the turns of each."""
+    rows = []
+    cpu = {key: statistics.median(turn.cpu_us for turn in taken) for key, taken in turns.items()}
+    for (point, name), taken in turns.items():
+
+        def median(figures: Sequence[float]) -> float:
+            return statistics.median(figures) if figures else float("nan")
+
+        ratios = [
+            f"{cpu[point, name] / cpu[point, peer]:.2f}" if (point, peer) in cpu else "–" for peer in (JANUS, JANUS_ONE)
+        ]
+        outcomes = [turn.outcome for turn in taken]
+        rows.append(
+            [
+                point,
+                name,
+                f"{cpu[point, name]:.1f}",
+                *ratios,
+                f"{median([turn.cpu_percent for turn in taken]):.0f} %",
+                f"{median([o.latency_ms['p50'] for o in outcomes if o.latency_ms]):.2f}",
+                f"{median([o.latency_ms['p99'] for o in outcomes if o.latency_ms]):.1f}",
+                f"{100 * min(o.share for o in outcomes):.1f} %",
+                f"{max(turn.rss_mb for turn in taken):.0f}",
+            ]
+        )
+    return rows
+
+
+HEADINGS = [
+    "load",
+    "engine",
+    "CPU µs/packet",
+    "to Janus",
+    "to one loop",
+    "CPU of a core",
+    "p50 ms",
+    "p99 ms",
+    "delivered, least",
+    "RSS MB",
+]
+
+
+def measured(
+    *, seconds: float = SECONDS, points: Sequence[str] = tuple(POINTS), count: int = ROUNDS, loaded: bool, seed: int = 1
+) -> dict[tuple[str, str], list[Turn]]:
+    """Run it all once, with or without something else on every core."""
+    with tempfile.TemporaryDirectory() as folder, engines(Path(folder)) as found:
+        load = Load()
+        try:
+            with hogs(os.cpu_count() or 1) if loaded else contextlib.nullcontext():
+                return rounds(found, load, points, count, seconds, seed=seed)
+        finally:
+            load.close()
+
+
+def run(*, seconds: float, write: bool) -> None:
+    """Measure every point on the machine as it is, then two of them with a busy loop on each core."""
+    seconds = min(seconds, SECONDS)
+    text = ""
+    if not has_janus():
+        text += "Janus is not installed (Debian: apt install janus), so there is no peer here.\n\n"
+    else:
+        text += f"Janus {janus_version()} of Debian, VideoRoom; its default and `event_loops = 1`.\n\n"
+    turns = measured(seconds=seconds, loaded=False)
+    text += markdown(HEADINGS, rows_of(turns))
+    text += "\n\nThe same while a busy loop runs on every core:\n\n"
+    loaded = measured(seconds=seconds, points=LOADED_POINTS, count=2, loaded=True, seed=2)
+    text += markdown(HEADINGS, rows_of(loaded))
+    record("sfu", text, write=write)

@@ -1,0 +1,257 @@
+"""The load: a process of its own that fills rooms with synthetic participants and counts what they get.
+
+Orders and results are plain values on a pipe, so that the process that measures shares nothing with this one.
+"""
+
+import asyncio
+import multiprocessing
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection as PipeEnd
+from random import Random
+from typing import Any, Literal
+
+from tests.bench.sfu_seats import Janus, JanusSeat, OurSeat, Seat
+from tests.bench.sfu_streams import PLAIN, SIMULCAST, Receiving, SentTimes
+from tests.support.conditions import until
+
+SETTLE_S = 1.5
+
+
+@dataclass(frozen=True)
+class Room:
+    """So many who publish, so many who only watch. Everybody receives all others."""
+
+    publishers: int
+    watchers: int = 0
+
+    @property
+    def fan_out(self) -> int:
+        return self.publishers + self.watchers - 1
+
+
+@dataclass(frozen=True)
+class Order:
+    """Fill these rooms at an engine, let it run in, measure for `seconds`.
+
+    `tokens` are one for each participant, room by room, publishers first; Janus needs none. `address` is
+    where the participants of Janus are.
+    """
+
+    engine: Literal["ours", "janus"]
+    url: str
+    rooms: Sequence[Room]
+    seconds: float
+    room_names: Sequence[str] = ()
+    tokens: Sequence[str] = ()
+    simulcast: bool = False
+    settle_s: float = SETTLE_S
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the participants saw in the measured seconds; latencies in ms, empty where nothing came."""
+
+    seconds: float
+    sent: int
+    expected: int
+    delivered: int
+    resent: int
+    latency_ms: Mapping[str, float]
+    feedback: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def delivered_per_s(self) -> float:
+        return self.delivered / self.seconds
+
+    @property
+    def share(self) -> float:
+        return self.delivered / self.expected if self.expected else 0.0
+
+
+class Load:
+    """Runs in a child process; the parent talks to it by `begin`, `measure` and `finish`."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def _ask(self, word: str, value: object = None) -> Any:
+        self._pipe.send((word, value))
+        if not self._pipe.poll(120):
+            raise TimeoutError(f"the load did not answer to {word!r}")
+        answer = self._pipe.recv()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def begin(self, order: Order) -> None:
+        """Return when everybody is in and receives everybody."""
+        self._ask("begin", order)
+
+    def mark(self) -> None:
+        """Begin to count."""
+        self._ask("mark")
+
+    def finish(self) -> Outcome:
+        """Stop counting and return what was seen; everybody leaves."""
+        outcome: Outcome = self._ask("finish")
+        return outcome
+
+    def close(self) -> None:
+        self._pipe.send(("end", None))
+        self._process.join(10)
+        if self._process.is_alive():
+            self._process.kill()
+
+
+def _serve(pipe: PipeEnd) -> None:
+    asyncio.run(_obey(pipe))
+
+
+async def _obey(pipe: PipeEnd) -> None:
+    loop = asyncio.get_running_loop()
+    running: _Running | None = None
+    orders: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+    loop.add_reader(pipe.fileno(), lambda: orders.put_nowait(pipe.recv()))
+    while True:
+        word, value = await orders.get()
+        try:
+            if word == "begin":
+                running = _Running(value)
+                await running.begin()
+                pipe.send("ready")
+            elif word == "mark" and running is not None:
+                running.mark()
+                pipe.send("counting")
+            elif word == "finish" and running is not None:
+                outcome = running.outcome()
+                await running.end()
+                pipe.send(outcome)
+            else:
+                break
+        except Exception as error:  # noqa: BLE001  # the parent raises it
+            if running is not None:
+                await running.end()
+            pipe.send(RuntimeError(f"{word}: {error!r}"))
+    loop.remove_reader(pipe.fileno())
+    if running is not None:
+        await running.end()
+
+
+class _Running:
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._times = SentTimes()
+        self._rooms: list[list[Seat]] = []
+        self._janus: Janus | None = None
+        self._before: tuple[float, list[int], int, int] = (0.0, [], 0, 0)
+
+    @property
+    def _seats(self) -> list[Seat]:
+        return [seat for room in self._rooms for seat in room]
+
+    @property
+    def _receiving(self) -> list[Receiving]:
+        return [seat.receiving for seat in self._seats if seat.receiving is not None]
+
+    async def begin(self) -> None:
+        if self._order.engine == "ours":
+            await self._fill_ours()
+        else:
+            await self._fill_janus()
+        await until("everybody receives everybody", self._all_flow, within_s=30)
+        await asyncio.sleep(self._order.settle_s)
+
+    def _all_flow(self) -> bool:
+        for order, room in zip(self._order.rooms, self._rooms, strict=True):
+            for seat in room:
+                others = order.publishers - (seat.sending is not None)
+                if seat.receiving is not None and len(seat.receiving.by_ssrc) < 2 * others:
+                    return False
+        return True
+
+    async def _fill_ours(self) -> None:
+        tokens = iter(self._order.tokens)
+        number = 0
+        layers = SIMULCAST if self._order.simulcast else PLAIN
+        for order, name in zip(self._order.rooms, self._order.room_names, strict=True):
+            seats: list[Seat] = []
+            self._rooms.append(seats)
+            for place in range(order.publishers + order.watchers):
+                mine = layers if place < order.publishers else ()
+                seat = OurSeat(self._order.url, next(tokens), name, self._times, number, mine)
+                number += 1
+                seats.append(seat)
+                await seat.enter()
+
+    async def _fill_janus(self) -> None:
+        self._janus = await Janus(self._order.url).__aenter__()
+        control = await self._janus.attach()
+        random = Random()
+        number = 0
+        for order in self._order.rooms:
+            room = random.getrandbits(31)
+            await self._janus.message(control, {"request": "create", "room": room, "publishers": 100})
+            seats = [
+                JanusSeat(self._janus, room, self._times, number + place, self._order.address)
+                for place in range(order.fan_out + 1)
+            ]
+            number += len(seats)
+            self._rooms.append(list(seats))
+            feeds = await asyncio.gather(*(seat.publish(PLAIN) for seat in seats[: order.publishers]))
+            others = [[feed for other, feed in enumerate(feeds) if other != place] for place in range(len(seats))]
+            await asyncio.gather(*(seat.subscribe(o) for seat, o in zip(seats, others, strict=True) if o))
+
+    def mark(self) -> None:
+        for receiving in self._receiving:
+            receiving.measuring = True
+        self._before = self._counts()
+
+    def _counts(self) -> tuple[float, list[int], int, int]:
+        sent = [sum(s.sending.sent for s in room if s.sending is not None) for room in self._rooms]
+        receiving = self._receiving
+        now = asyncio.get_running_loop().time()
+        return now, sent, sum(r.count for r in receiving), sum(r.resent for r in receiving)
+
+    def outcome(self) -> Outcome:
+        began, sent_before, count_before, resent_before = self._before
+        ended, sent, count, resent = self._counts()
+        new = [after - before for after, before in zip(sent, sent_before, strict=True)]
+        latencies = sorted(value / 1e6 for receiving in self._receiving for value in receiving.latencies_ns)
+        feedback: dict[str, int] = {}
+        for seat in self._seats:
+            if seat.sending is not None:
+                for name, times in seat.sending.heard.items():
+                    feedback[name] = feedback.get(name, 0) + times
+        return Outcome(
+            seconds=ended - began,
+            sent=sum(new),
+            expected=sum(n * room.fan_out for n, room in zip(new, self._order.rooms, strict=True)),
+            delivered=count - count_before,
+            resent=resent - resent_before,
+            latency_ms=_quantiles(latencies),
+            feedback=feedback,
+        )
+
+    async def end(self) -> None:
+        rooms, self._rooms = self._rooms, []
+        await asyncio.gather(*(seat.close() for room in rooms for seat in room), return_exceptions=True)
+        if self._janus is not None:
+            await self._janus.__aexit__(None, None, None)
+            self._janus = None
+
+
+def _quantiles(ordered: Sequence[float]) -> dict[str, float]:
+    if not ordered:
+        return {}
+    return {"p50": statistics.median(ordered), "p99": ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]}

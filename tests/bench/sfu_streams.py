@@ -1,0 +1,351 @@
+"""What the synthetic participants send and how they listen: RTP as a browser sends it, with its times and its losses."""
+
+import asyncio
+import struct
+import time
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from appliance.sfu import rtcp
+from tests.bench.sfu_line import Line, lines_of, section_lines
+
+OPUS, VP8, RTX = 111, 96, 97
+AUDIO_LEVEL_ID, SEND_TIME_ID, TRANSPORT_CC_ID, MID_ID = 1, 2, 3, 4
+AUDIO_EVERY_S, FRAME_EVERY_S = 1 / 50, 1 / 30
+WITHHELD_EVERY = 200
+"""One video packet in so many is sent only when it is asked for: so resending works both ways under measurement."""
+SAMPLED_EVERY = 8
+"""One packet in so many is decrypted to learn when it was sent. A power of two."""
+ESTIMATE_BPS = 100_000_000
+_WITH_MID = 100  # packets; a browser names the mid until the first report comes
+_MARK = struct.Struct("!II")
+_MARK_AT = 16  # in the payload: behind descriptor and key frame header
+_NTP_EPOCH = 2_208_988_800
+
+
+@dataclass(frozen=True)
+class VideoLayer:
+    """One simulcast layer: `packets` a frame of `size` bytes each, 30 frames/s."""
+
+    width: int
+    height: int
+    packets: int
+    size: int
+
+
+PLAIN = (VideoLayer(1280, 720, 6, 1050),)
+SIMULCAST = (VideoLayer(320, 180, 1, 620), VideoLayer(640, 360, 2, 1050), VideoLayer(1280, 720, 6, 1050))
+
+
+class SentTimes:
+    """When each packet of each stream was sent, in ns on CLOCK_REALTIME; one for a whole load."""
+
+    def __init__(self) -> None:
+        self.streams: list[array[int]] = []
+
+    def add(self) -> int:
+        self.streams.append(array("q"))
+        return len(self.streams) - 1
+
+
+class _Stream:
+    def __init__(self, times: SentTimes, ssrc: int, rtx_ssrc: int = 0) -> None:
+        self.ssrc, self.rtx_ssrc = ssrc, rtx_ssrc
+        self.mark = times.add()
+        self.times = times.streams[self.mark]
+        self.rtx_sequence = 0
+        self.octets = 0
+        self.withheld: dict[int, tuple[bytes, int, int, int]] = {}
+
+
+class Sending:
+    """One participant's audio and video on its line, until stopped."""
+
+    def __init__(self, line: Line, times: SentTimes, number: int, layers: Sequence[VideoLayer] = PLAIN) -> None:
+        self.line = line
+        self.layers = layers
+        self._number = number
+        base = 10_000 * (number + 1)
+        self.audio = _Stream(times, base)
+        self.video = [_Stream(times, base + 10 + 2 * i, base + 11 + 2 * i) for i in range(len(layers))]
+        self._transport_number = 0
+        self._keyframe_wanted = True
+        self._tasks: list[asyncio.Task[None]] = []
+        self.sent = 0
+        self.heard = {"nack": 0, "keyframe request": 0, "transport-cc": 0, "remb": 0}
+
+    def track_id(self, kind: str) -> str:
+        return f"{kind}-{self._number}"
+
+    def offer(self) -> str:
+        """Return the first description: one audio and one video section, as a browser with camera and microphone."""
+        return "\r\n".join([*session_lines("0 1"), *self.section("0", "audio"), *self.section("1", "video")]) + "\r\n"
+
+    def section(self, mid: str, kind: str) -> list[str]:
+        return [*media_lines(self.line, mid, kind, "sendonly", "actpass"), *self._own_lines(kind)]
+
+    def _own_lines(self, kind: str) -> list[str]:
+        lines = [f"a=msid:- {self.track_id(kind)}"]
+        streams = [self.audio] if kind == "audio" else self.video
+        if len(streams) > 1:
+            lines.append("a=ssrc-group:SIM " + " ".join(str(stream.ssrc) for stream in streams))
+        lines += [f"a=ssrc-group:FID {s.ssrc} {s.rtx_ssrc}" for s in streams if s.rtx_ssrc]
+        ssrcs = [ssrc for s in streams for ssrc in (s.ssrc, s.rtx_ssrc) if ssrc]
+        return lines + [f"a=ssrc:{ssrc} cname:person{self._number}" for ssrc in ssrcs]
+
+    # --- sending
+
+    def start(self) -> None:
+        self._tasks = [asyncio.create_task(run()) for run in (self._send_audio, self._send_video, self._report)]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def control(self, data: bytes) -> None:
+        """Take RTCP of the engine."""
+        if data[1] == rtcp.TRANSPORT_FEEDBACK and data[0] & 31 == 15:
+            self.heard["transport-cc"] += 1
+            return
+        for report in rtcp.read_compound(data):
+            if isinstance(report, rtcp.KeyframeRequest):
+                self.heard["keyframe request"] += 1
+                self._keyframe_wanted = True
+            elif isinstance(report, rtcp.BitrateEstimate):
+                self.heard["remb"] += 1
+            elif isinstance(report, rtcp.Nack):
+                self.heard["nack"] += 1
+                for stream in self.video:
+                    if stream.ssrc == report.ssrc:
+                        self._answer(stream, report.sequences)
+
+    def _answer(self, stream: _Stream, sequences: Sequence[int]) -> None:
+        for sequence in sequences:
+            kept = stream.withheld.pop(sequence, None)
+            if kept is not None:
+                payload, timestamp, marker, number = kept
+                payload = sequence.to_bytes(2) + payload
+                stream.times[number] = self._send(
+                    "1", RTX | marker, stream.rtx_sequence, timestamp, stream.rtx_ssrc, payload
+                )
+                stream.rtx_sequence += 1
+
+    async def _send_audio(self) -> None:
+        stream, loop = self.audio, asyncio.get_running_loop()
+        due = loop.time() + (self._number * 0.37 % 1) * AUDIO_EVERY_S  # not all at the same moment
+        sequence = 0
+        while True:
+            payload = bytes(_MARK_AT) + _MARK.pack(stream.mark, len(stream.times)) + bytes(56)
+            stream.times.append(
+                self._send("0", OPUS, sequence, sequence * 960, stream.ssrc, payload, level=48 + self._number % 16)
+            )
+            stream.octets += len(payload)
+            self.sent += 1
+            sequence += 1
+            due += AUDIO_EVERY_S
+            await asyncio.sleep(due - loop.time())
+
+    async def _send_video(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + (self._number * 0.61 % 1) * FRAME_EVERY_S
+        frame = 0
+        while True:
+            key, self._keyframe_wanted = self._keyframe_wanted, False
+            for layer, stream in zip(self.layers, self.video, strict=True):
+                self._send_frame(layer, stream, frame, key=key)
+            frame += 1
+            due += FRAME_EVERY_S
+            await asyncio.sleep(due - loop.time())
+
+    def _send_frame(self, layer: VideoLayer, stream: _Stream, frame: int, *, key: bool) -> None:
+        timestamp = frame * 3000
+        for place in range(layer.packets):
+            number = len(stream.times)
+            payload = vp8_payload(layer, frame, first=place == 0, key=key, mark=_MARK.pack(stream.mark, number))
+            marker = 0x80 if place == layer.packets - 1 else 0
+            sequence = number & 0xFFFF
+            stream.times.append(time.time_ns())
+            if number % WITHHELD_EVERY == WITHHELD_EVERY - 1:
+                stream.withheld[sequence] = (payload, timestamp, marker, number)
+            else:
+                stream.times[number] = self._send("1", VP8 | marker, sequence, timestamp, stream.ssrc, payload)
+            stream.octets += len(payload)
+            self.sent += 1
+
+    def _send(
+        self, mid: str, kind: int, sequence: int, timestamp: int, ssrc: int, payload: bytes, level: int | None = None
+    ) -> int:
+        """Send one packet with the header extensions of a browser; return the moment before the send call."""
+        now = time.time_ns()
+        send_time = (now * 262144 // 1_000_000_000) & 0xFFFFFF
+        block = bytes([SEND_TIME_ID << 4 | 2]) + send_time.to_bytes(3)
+        block += struct.pack("!BH", TRANSPORT_CC_ID << 4 | 1, self._transport_number & 0xFFFF)
+        self._transport_number += 1
+        if level is not None:
+            block += bytes([AUDIO_LEVEL_ID << 4, level])
+        if self._transport_number < _WITH_MID:
+            block += bytes([MID_ID << 4]) + mid.encode()
+        block += bytes(-len(block) % 4)
+        head = struct.pack(
+            "!BBHIIHH", 0x90, kind, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc, 0xBEDE, len(block) // 4
+        )
+        encrypted = self.line.encrypt(head + block + payload)
+        now = time.time_ns()
+        self.line.send_raw(encrypted)
+        return now
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            now = time.time()
+            ntp = int((now + _NTP_EPOCH) * (1 << 32))
+            for stream in (self.audio, *self.video):
+                count = len(stream.times)
+                report = rtcp.SenderReport(stream.ssrc, ntp, int(now * 90000), count, stream.octets)
+                self.line.send_control(rtcp.write_sender_report(report, "person"))
+
+
+def vp8_payload(layer: VideoLayer, frame: int, *, first: bool, key: bool, mark: bytes) -> bytes:
+    """Return one packet of a frame: descriptor with a 15-bit picture id (RFC 7741, 4.2), header (RFC 6386, 9.1), zeros."""
+    descriptor = struct.pack("!BBH", 0x90 if first else 0x80, 0x80, 0x8000 | frame & 0x7FFF)
+    head = b""
+    if first:
+        head = b"\x10\0\0\x9d\x01\x2a" + struct.pack("<HH", layer.width, layer.height) if key else b"\x11\0\0"
+    start = descriptor + head
+    return start + bytes(_MARK_AT - len(start)) + mark + bytes(layer.size - 12 - 16 - _MARK_AT - len(mark))
+
+
+@dataclass
+class _Heard:
+    count: int = 0
+    highest: int = 0
+
+
+@dataclass
+class Receiving:
+    """What arrives on a line: counted by SSRC, one in eight decrypted for its time under way."""
+
+    line: Line
+    times: SentTimes
+    measuring: bool = False
+    count: int = 0
+    resent: int = 0
+    latencies_ns: "array[int]" = field(default_factory=lambda: array("q"))
+    by_ssrc: dict[bytes, _Heard] = field(default_factory=dict)
+    resending: frozenset[int] = frozenset({RTX})
+    _task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self.line.on_media = self._arrived
+        self._task = asyncio.create_task(self._feed_back())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def learn(self, sdp: str) -> None:
+        """Read which payload types are retransmissions."""
+        found = {int(value.split()[0]) for value in lines_of(sdp, "rtpmap") if value.split()[1].startswith("rtx/")}
+        self.resending |= found
+
+    def _arrived(self, size: int, arrived_ns: int) -> None:
+        view = self.line.view
+        if view[1] & 0x7F in self.resending:
+            self.resent += 1
+            return
+        self.count += 1
+        ssrc = bytes(view[8:12])
+        heard = self.by_ssrc.get(ssrc)
+        if heard is None:
+            heard = self.by_ssrc[ssrc] = _Heard()
+        heard.count += 1
+        heard.highest = view[2] << 8 | view[3]
+        if self.measuring and not heard.highest % SAMPLED_EVERY:
+            size = self.line.decrypt(size)
+            start = 12
+            if view[0] & 0x10:
+                start += 4 + 4 * (view[14] << 8 | view[15])
+            if size >= start + _MARK_AT + _MARK.size:
+                stream, number = _MARK.unpack_from(view, start + _MARK_AT)
+                self.latencies_ns.append(arrived_ns - self.times.streams[stream][number])
+
+    async def _feed_back(self) -> None:
+        """Report, estimate, and ask for one packet again, as receivers do."""
+        turn = 0
+        while True:
+            await asyncio.sleep(1 / 3)
+            ssrcs = {int.from_bytes(ssrc): heard for ssrc, heard in self.by_ssrc.items()}
+            if not ssrcs:
+                continue
+            data = rtcp.write_remb(1, ESTIMATE_BPS, list(ssrcs)[:8])
+            turn += 1
+            if turn % 3 == 0:
+                reports = [rtcp.ReceptionReport(ssrc, 0, 0, heard.highest, 20, 0, 0) for ssrc, heard in ssrcs.items()]
+                data = rtcp.write_receiver_report(1, reports) + data
+                ssrc, heard = max(ssrcs.items(), key=lambda item: item[1].count)  # a video
+                self.line.send_control(rtcp.write_nack(1, ssrc, [heard.highest]))
+            self.line.send_control(data)
+
+
+# --- descriptions
+
+
+def session_lines(bundled: str) -> list[str]:
+    return ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0", f"a=group:BUNDLE {bundled}", "a=msid-semantic: WMS *"]
+
+
+def media_lines(line: Line, mid: str, kind: str, direction: str, setup: str) -> list[str]:
+    """Return a section that offers what a browser has in common with every engine."""
+    formats = f"{OPUS}" if kind == "audio" else f"{VP8} {RTX}"
+    own = [
+        "a=extmap:2 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
+        "a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+        "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid",
+    ]
+    if kind == "audio":
+        own += [
+            "a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level",
+            f"a=rtpmap:{OPUS} opus/48000/2",
+            f"a=rtcp-fb:{OPUS} transport-cc",
+            f"a=fmtp:{OPUS} minptime=10;useinbandfec=1",
+        ]
+    else:
+        own += [f"a=rtpmap:{VP8} VP8/90000"]
+        own += [f"a=rtcp-fb:{VP8} {name}" for name in ("goog-remb", "transport-cc", "ccm fir", "nack", "nack pli")]
+        own += [f"a=rtpmap:{RTX} rtx/90000", f"a=fmtp:{RTX} apt={VP8}"]
+    return [
+        f"m={kind} 9 UDP/TLS/RTP/SAVPF {formats}",
+        f"c=IN IP4 {line.address[0]}",
+        f"a=mid:{mid}",
+        *line.transport_lines(setup),
+        f"a={direction}",
+        "a=rtcp-mux",
+        "a=rtcp-rsize",
+        *own,
+    ]
+
+
+_TURNED = {"sendonly": "recvonly", "recvonly": "sendonly", "sendrecv": "sendrecv", "inactive": "inactive"}
+_KEPT = ("a=mid:", "a=rtpmap:", "a=rtcp-fb:", "a=fmtp:", "a=extmap:", "a=rtcp-mux", "a=rtcp-rsize")
+_DATA = ("a=mid:", "a=sctp-port:", "a=max-message-size:")
+
+
+def answer_to(offer: str, line: Line, sending: Sending | None) -> str:
+    """Accept every section as it is offered; sections in which we send keep what they said."""
+    out = []
+    mids = []
+    for section in section_lines(offer):
+        kind = section[0][2:].split()[0]
+        mid = next(text[6:] for text in section if text.startswith("a=mid:"))
+        mids.append(mid)
+        kept = [text for text in section if text.startswith(_DATA if kind == "application" else _KEPT)]
+        direction = next((_TURNED[text[2:]] for text in section if text[2:] in _TURNED), None)
+        out += [section[0], f"c=IN IP4 {line.address[0]}", *line.transport_lines("active"), *kept]
+        if kind != "application" and direction is not None:
+            out.append(f"a={direction}")
+            if direction.startswith("send") and sending is not None:
+                out += sending._own_lines(kind)
+    return "\r\n".join([*session_lines(" ".join(mids)), *out]) + "\r\n"
