@@ -28,7 +28,6 @@ from appliance.sfu.feedback import TRANSPORT_CC_INTERVAL_S, LossBasedRate, Trans
 from appliance.sfu.forwarding import Address
 from appliance.sfu.history import Entry
 from appliance.sfu.link_meter import Link, LinkMeter
-from appliance.sfu.link_meter import Link, LinkMeter
 from appliance.sfu.port import MediaPort
 from appliance.sfu.producer import FIRST_CYCLE, InStream
 from appliance.sfu.sections import Section, Sections
@@ -87,7 +86,6 @@ class Connection:
         self._arrivals = TransportArrivals()
         self._rate = LossBasedRate()
         self._next_feedback = self._next_report = 0.0
-        self._meter = LinkMeter()
         self._meter = LinkMeter()
         self.sections = Sections(policy)
         self._nominated = False
@@ -354,7 +352,6 @@ class Connection:
             self._next_report = now + REPORT_INTERVAL_S
             self._send_reports(now)
         self._meter.tick(self.sections, now)
-        self._meter.tick(self.sections, now)
 
     def _send_arrivals(self) -> None:
         if not self._arrivals.fresh:
@@ -389,13 +386,6 @@ class Connection:
     def rtt_s(self) -> float | None:
         """The best round trip time that the participant's reports tell."""
         return min((slot.rtt_s for slot in self._slots.values() if slot.rtt_s is not None), default=None)
-
-    @property
-    def links(self) -> Mapping[Link, LinkFigures]:
-        """How media fared over the last second, by direction and kind."""
-        # Who takes transport-cc feedback estimates for itself what it can send, and does not tell.
-        allowed = None if self.sections.has_transport_cc else float(self._rate.bitrate_bps)
-        return self._meter.with_path(self.rtt_s, allowed, self.estimate_bps)
 
     @property
     def links(self) -> Mapping[Link, LinkFigures]:
