@@ -1,18 +1,31 @@
 """The least service that two clients can meet in: real signaling, the real SFU, one room, no rules, no store.
 
-Tokens are `<identity>`, `wrong`, or `full`. `kill_sockets` cuts every WebSocket without a farewell.
+Tokens are `<identity>`, `wrong`, or `full`. `kill_sockets` cuts every WebSocket without a farewell. Every channel of
+media signaling is granted that is asked for; what is said there is kept, and answered only by `say`.
 """
 
 import asyncio
 import ssl
 import time
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from appliance.media_engine import Happening, MediaPeer, Negotiate, PublishedTrack, RoomMediaPolicy, Subscription
+from appliance.media_engine import (
+    ChannelClosed,
+    ChannelMessage,
+    ChannelOpened,
+    Happening,
+    MediaPeer,
+    Negotiate,
+    PublishedTrack,
+    RoomMediaPolicy,
+    Subscription,
+)
 from appliance.sfu.engine import EmbeddedEngine
 from appliance.sids import ParticipantSid, RoomSid, TrackSid, new_participant_sid, new_room_sid, new_track_sid
 from appliance.signaling.messages import ConnectedMessage, ConnectionOptions, ServerUpdate, SyncedMessage
@@ -28,6 +41,13 @@ from appliance.signaling.server import (
     SyncRequested,
     Updated,
 )
+from appliance.signaling.side_channels import (
+    Channel,
+    ClientChannelMessage,
+    ServiceChannelMessage,
+    message_of_client,
+    text_of,
+)
 from appliance.signaling.states import (
     LocalTrackState,
     OwnParticipantState,
@@ -41,6 +61,9 @@ from appliance.signaling.states import (
     SubscribedTrackState,
     TrackError,
 )
+from tests.support.conditions import until
+
+T = TypeVar("T")
 
 REFUSED = {"wrong": (20107, "Invalid Access Token signature"), "full": (53105, "room 'lab' is full")}
 
@@ -61,6 +84,20 @@ class Member:
     subscriptions: tuple[Subscription, ...] = ()
     media: MediaPeer | None = None
     welcome: ConnectRequested | None = None
+    channels: dict[Channel, str] = field(default_factory=dict)
+    open: set[Channel] = field(default_factory=set)
+    said: list[ClientChannelMessage] = field(default_factory=list)
+
+    def grant(self, channel: Channel) -> None:
+        """Give the channel a fresh label; one is never used twice."""
+        self.channels[channel] = f"{channel}-{uuid.uuid4()}"
+
+    def granted(self) -> dict[str, str]:
+        return {channel.value: label for channel, label in self.channels.items()}
+
+    def heard(self, kind: type[T]) -> list[T]:
+        """Everything of a kind that the client said on any channel, in order."""
+        return [message for message in self.said if isinstance(message, kind)]
 
     def remote_state(self) -> RemoteParticipantState:
         tracks = tuple(
@@ -109,6 +146,8 @@ class AnsweringService:
         self.session_timeout_s = 30.0
         self.accepting = True
         self.silent = False
+        self.grants_late = False
+        """Labels are told when their channels are open, not before."""
         self.sockets_opened = 0
         self._sockets: dict[ServerSession, web.WebSocketResponse] = {}
         self._owners: dict[ServerSession, Member] = {}
@@ -178,6 +217,8 @@ class AnsweringService:
             case ConnectRequested(message):
                 member = Member(message.token, session=session, welcome=event)
                 self._owners[session] = member
+                for name in sorted(message.media_signaling):
+                    member.grant(Channel(name))
                 member.take_tracks(message.participant.tracks)
                 member.media = self.engine.join(
                     self.room_sid,
@@ -187,6 +228,7 @@ class AnsweringService:
                     tracks=member.published_tracks(),
                     receive=frozenset(sid for other in self.members.values() for sid in other.sids.values()),
                     peer_connections=message.peer_connections,
+                    channels=frozenset(member.channels.values()),
                 )
                 self.members[member.sid] = member
             case SyncRequested(message):
@@ -221,6 +263,7 @@ class AnsweringService:
             published=member.published_state(),
             subscribed=member.subscribed_state(),
             peer_connections=states,
+            media_signaling=member.granted(),
         )
         session.send_synced(message, time.monotonic())
         self._set_state(member, ParticipantState.CONNECTED)
@@ -267,6 +310,7 @@ class AnsweringService:
             self._wake[session].set()
 
     def _media_happens(self, member: Member, happening: Happening) -> None:
+        self._channel_happens(member, happening)
         if not isinstance(happening, Negotiate):
             return
         if happening.subscriptions is not None:
@@ -278,6 +322,30 @@ class AnsweringService:
         subscribed = member.subscribed_state() if happening.subscriptions is not None else None
         states = happening.peer_connections or None
         self._update(member, ServerUpdate(subscribed=subscribed, peer_connections=states))
+
+    def member(self, identity: str) -> Member:
+        [found] = [member for member in self.members.values() if member.identity == identity]
+        return found
+
+    def say(self, identity: str, channel: Channel, message: ServiceChannelMessage) -> None:
+        """Say something on a participant's channel."""
+        member = self.member(identity)
+        assert member.media is not None
+        member.media.data.send(member.channels[channel], text_of(message))
+
+    def _channel_happens(self, member: Member, happening: Happening) -> None:
+        names = {label: channel for channel, label in member.channels.items()}
+        match happening:
+            case ChannelOpened(label=label):
+                member.open.add(names[label])
+            case ChannelMessage(label=label, text=text):
+                member.said.append(message_of_client(names[label], text))
+            case ChannelClosed(label=label) if label in names:
+                member.open.discard(names[label])
+                member.grant(names[label])
+                assert member.media is not None
+                member.media.data.open_channels(frozenset(member.channels.values()))
+                self._update(member, ServerUpdate(media_signaling=member.granted()))
 
     def _welcome(self, member: Member, answer: Negotiate) -> None:
         assert member.session is not None
@@ -292,11 +360,18 @@ class AnsweringService:
             published=member.published_state(),
             subscribed=member.subscribed_state() if member.subscribed else None,
             peer_connections=answer.peer_connections,
+            media_signaling=None if self.grants_late else member.granted(),
         )
         member.session.send_connected(message, time.monotonic())
         self._wake[member.session].set()
         self._tell_others(member)
         self._subscribe_all()
+        if self.grants_late:
+            asyncio.get_running_loop().create_task(self._grant_when_open(member))
+
+    async def _grant_when_open(self, member: Member) -> None:
+        await until("all channels are open", lambda: member.open == {*member.channels})
+        self._update(member, ServerUpdate(media_signaling=member.granted()))
 
 
 @asynccontextmanager
