@@ -1,6 +1,7 @@
 """`room-kiosk rooms`: the rooms service with the embedded engine."""
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -89,6 +90,9 @@ async def run(settings: RoomsSettings, options: RoomsOptions) -> None:
         )
         await parts.enter_async_context(HttpServer(app, list(doors.values())))
         parts.push_async_callback(_say_goodbye, service, sockets)
+        # What is here now stays: a collector that walked all of it would hold every packet up for as long.
+        gc.collect()
+        gc.freeze()
         _say_where(doors, engine.port, options, made)
         await tasks.until(stop)
 
