@@ -50,7 +50,7 @@ class OurSeat(RawParticipant):
         self.sending = Sending(self.line, times, number, layers) if layers else None
         self.receiving: Receiving | None = Receiving(self.line, times)
         self._connecting: asyncio.Task[None] | None = None
-        tracks = ()
+        tracks: tuple[LocalTrackState, ...] = ()
         if self.sending is not None:
             self.line.on_control = self.sending.control
             tracks = tuple(
@@ -62,10 +62,10 @@ class OurSeat(RawParticipant):
     def _first_offer(self) -> str:
         if self.sending is not None:
             return self.sending.offer()
-        sections = [
-            media_lines(self.line, str(i), kind, "recvonly", "actpass") for i, kind in enumerate(("audio", "video"))
-        ]
-        return "\r\n".join([*session_lines("0 1"), *sections[0], *sections[1]]) + "\r\n"
+        lines = session_lines("0 1")
+        for mid, kind in (("0", "audio"), ("1", "video")):
+            lines += media_lines(self.line, mid, kind, "recvonly", "actpass")
+        return "\r\n".join(lines) + "\r\n"
 
     def _read_events(self) -> None:
         while (event := self.session.next_event()) is not None:
@@ -168,7 +168,7 @@ class Janus:
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()
         session = {"session_id": self._session} if self._session else {}
         await self._socket.send_json({**request, **session, "transaction": number})
-        data = await asyncio.wait_for(answer, 10)
+        data: dict[str, Any] = await asyncio.wait_for(answer, 10)
         said = data.get("plugindata", {}).get("data", {})
         if data["janus"] == "error" or "error" in said:
             raise RuntimeError(f"Janus refuses {request}: {data}")

@@ -1,4 +1,4 @@
-"""What the synthetic participants send and how they listen: RTP as a browser sends it, with its times and its losses."""
+"""What the synthetic participants send and how they listen: RTP as a browser sends it, with times and losses."""
 
 import asyncio
 import struct
@@ -208,7 +208,7 @@ class Sending:
 
 
 def vp8_payload(layer: VideoLayer, frame: int, *, first: bool, key: bool, mark: bytes) -> bytes:
-    """Return one packet of a frame: descriptor with a 15-bit picture id (RFC 7741, 4.2), header (RFC 6386, 9.1), zeros."""
+    """Return one packet of a frame: descriptor with picture id (RFC 7741, 4.2), header (RFC 6386, 9.1), zeros."""
     descriptor = struct.pack("!BBH", 0x90 if first else 0x80, 0x80, 0x8000 | frame & 0x7FFF)
     head = b""
     if first:
