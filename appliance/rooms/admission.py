@@ -23,6 +23,7 @@ from appliance.rooms.room import Participant, RoomSettings, create_room, joined_
 from appliance.rooms.room_names import check_room_name, check_scope, out_of_scope, wanted_room
 from appliance.rooms.running import Running, media_policy, media_tracks
 from appliance.rooms.sessions import Sessions
+from appliance.rooms.side_channels import SideChannels, granted
 from appliance.rooms.store.pages import find_room
 from appliance.sids import looks_like, new_participant_sid, new_room_sid, new_track_sid
 from appliance.tokens import AccessToken
@@ -129,6 +130,7 @@ class Admission:
             attachment=attachment,
             refused=dict(outcome.refused),
             receiving=entry.room.received_by(sid, request.rules),
+            channels=SideChannels(granted(request.channels, entry.room.settings), request.profile),
         )
         entry.arriving[sid] = token.identity
         try:
@@ -172,6 +174,9 @@ class Admission:
             tracks=media_tracks(tracks),
             receive=stay.receiving,
             peer_connections=offers,
+            wishes=stay.channels.wishes,
+            channels=stay.channels.wanted,
+            layer_hints=stay.channels.hints_layers,
         )
         try:
             async with asyncio.timeout(ANSWER_DEADLINE_S):

@@ -10,6 +10,7 @@ from appliance.media_engine import MediaPeer, PeerConnectionState, Subscription
 from appliance.rooms.conversation import Farewell, Published, PublishedTrackState, Subscribed, Tell, ToClient
 from appliance.rooms.publishing import Track
 from appliance.rooms.room import Change, Room
+from appliance.rooms.side_channels import SideChannels
 from appliance.sids import AccountSid, ParticipantSid, RoomSid, TrackSid
 
 
@@ -35,7 +36,8 @@ class Stay:
     `attachment` is None while the socket is lost; `lost_at` is then when, in seconds of the monotonic clock. `early`
     holds what the engine wants to be sent until Joined was told, and is None from then on. `answered` is done with the
     first answer, or fails with the reason why there is none. `farewell` is what was told when the stay was over.
-    `guest`: it chose its identity freely, and so may not take that of somebody who did not.
+    `guest`: it chose its identity freely, and so may not take that of somebody who did not. `channels`: what it has of
+    media signaling.
     """
 
     room_sid: RoomSid
@@ -57,6 +59,7 @@ class Stay:
     refused: dict[str, RoomError] = field(default_factory=dict)
     subscribed_revision: int = 1
     subscriptions: tuple[Subscription, ...] = ()
+    channels: SideChannels = field(default_factory=SideChannels)
 
     def tell(self, message: ToClient) -> None:
         """Pass it on where a socket is there and was welcomed; a later welcome holds the whole picture anyway."""
@@ -87,13 +90,15 @@ class RoomEntry:
     """A room in progress.
 
     `opening` is the change that creates an ad-hoc room, until its first participant is in: nobody hears of a room that
-    nobody could join. `arriving`: identities of those who are on the way in, by SID; they hold a seat.
+    nobody could join. `arriving`: identities of those who are on the way in, by SID; they hold a seat. `speaker`: who
+    speaks loudest now, None for nobody.
     """
 
     room: Room
     opening: Change | None = None
     stays: dict[ParticipantSid, Stay] = field(default_factory=dict)
     arriving: dict[ParticipantSid, str] = field(default_factory=dict)
+    speaker: ParticipantSid | None = None
 
 
 class Registry:

@@ -17,15 +17,21 @@ from appliance.errors import (
     room_error,
 )
 from appliance.media_engine import (
+    ChannelClosed,
+    ChannelMessage,
+    ChannelOpened,
     Connected,
     Happening,
+    LayersWanted,
     Lost,
+    LoudestSpeaker,
     MediaEngine,
     MediaPeer,
     Negotiate,
     PeerFailed,
     PublishedTrack,
     RoomMediaPolicy,
+    SwitchedOff,
     TrackFailed,
     TrackFlowing,
 )
@@ -37,6 +43,7 @@ from appliance.rooms.conversation import (
     participant_state,
 )
 from appliance.rooms.events import EndReason, LeaveReason
+from appliance.rooms.media_signaling import MediaSignaling
 from appliance.rooms.publishing import PublishingOutcome, Track, TrackWish
 from appliance.rooms.registry import Registry, RoomEntry, Stay
 from appliance.rooms.room import Change, Participant, ParticipantStatus, RoomStatus
@@ -61,6 +68,7 @@ class Running:
         self.engine = engine
         self.store = store
         self.clock = clock
+        self._signaling = MediaSignaling(self.registry, clock)
         self._over_mqtt = over_mqtt
         self._listeners: list[CommitListener] = []
         self._state_listeners: list[CommitListener] = []
@@ -116,6 +124,9 @@ class Running:
             tracks=media_tracks(participant.tracks),
             receive=stay.receiving,
             peer_connections=(),
+            wishes=stay.channels.wishes,
+            channels=stay.channels.wanted,
+            layer_hints=stay.channels.hints_layers,
         )
         return stay.peer
 
@@ -207,6 +218,7 @@ class Running:
             wanted = entry.room.received_by(participant.sid, participant.rules)
             if stay.receive(wanted, now) and stay.peer:
                 stay.peer.receive(wanted)
+                self._signaling.receives(stay)
 
     # --- tracks -------------------------------------------------------------------------------------------------------
 
@@ -220,6 +232,7 @@ class Running:
         refused = {**still_refused, **outcome.refused}
         if outcome.tracks != participant.tracks and stay.peer:
             stay.peer.publish(media_tracks(outcome.tracks))
+            stay.channels.publishes(track.sid for track in outcome.tracks)
         if outcome.added or outcome.removed or refused.keys() != stay.refused.keys():
             stay.refused = refused
             stay.published_revision += 1
@@ -248,6 +261,10 @@ class Running:
                 self._track_failed(stay, happening)
             case Connected() | TrackFlowing():
                 log.debug("%s in %s: %s", stay.participant_sid, stay.room_sid, happening)
+            case ChannelOpened() | ChannelMessage() | ChannelClosed():
+                self._signaling.happened(stay, happening)
+            case LoudestSpeaker() | SwitchedOff() | LayersWanted():
+                self._signaling.happened(stay, happening)
 
     def _negotiate(self, stay: Stay, happening: Negotiate) -> None:
         subscribed = None
@@ -316,7 +333,13 @@ def _matter(participant: Participant | None) -> tuple[object, ...] | None:
 
 def media_tracks(tracks: Sequence[Track]) -> tuple[PublishedTrack, ...]:
     return tuple(
-        PublishedTrack(sid=track.sid, client_id=track.client_id, kind=track.kind, enabled=track.enabled)
+        PublishedTrack(
+            sid=track.sid,
+            client_id=track.client_id,
+            kind=track.kind,
+            enabled=track.enabled,
+            priority=track.priority,
+        )
         for track in tracks
     )
 

@@ -26,16 +26,13 @@ from appliance.media_engine import MediaEngine, PeerConnectionState
 from appliance.rooms.admission import Admission, AdmissionLimits, why_gone
 from appliance.rooms.conversation import (
     Failed,
-    Joined,
     JoinRequest,
     Removed,
-    Resumed,
     ResumeRequest,
     Stopping,
     Superseded,
     Tell,
     UpdateRequest,
-    participant_state,
 )
 from appliance.rooms.credentials import Credentials
 from appliance.rooms.deadlines import room_deadline, stays_over
@@ -61,6 +58,7 @@ from appliance.rooms.store.changes import prune, rooms_in_progress
 from appliance.rooms.store.pages import find_room
 from appliance.rooms.store.store import Store
 from appliance.rooms.subscribe_rules import SubscribeRule
+from appliance.rooms.welcome import joined, resumed
 from appliance.sids import AccountSid, KeySid, ParticipantSid, RoomSid, looks_like, new_room_sid
 from appliance.signaling.states import IceServer
 from appliance.tokens import AccessToken, verify
@@ -171,21 +169,7 @@ class RoomsService:
         assert found, "a stay that is not over has a participant"
         entry, participant = found
         answer, stay.early = stay.early or [], None
-        room = entry.room
-        stay.tell(
-            Joined(
-                session=stay.session,
-                room_sid=room.sid,
-                room_name=room.name,
-                participant=participant_state(participant),
-                participants=tuple(participant_state(each) for each in room.others(participant.sid)),
-                published=stay.published(participant.tracks),
-                subscribed=stay.subscribed(),
-                peer_connections=tuple(answer),
-                session_timeout_s=self.settings.session_timeout_s,
-                media_region=room.settings.media_region,
-            )
-        )
+        stay.tell(joined(entry.room, participant, stay, answer, self.settings.session_timeout_s))
 
     def update(self, attachment: Attachment, request: UpdateRequest) -> None:
         """Apply `update` from the client. Tracks that cannot be published come back as failed in Published."""
@@ -197,6 +181,9 @@ class RoomsService:
         if request.revision > stay.client_revision:
             stay.client_revision = request.revision
             self._running.publish(entry, stay, participant, request.tracks)
+        if request.profile and stay.peer:
+            stay.channels.profile = request.profile
+            stay.peer.allot(stay.channels.wishes)
         if request.peer_connections and stay.peer:
             stay.peer.describe(request.peer_connections)
 
@@ -274,18 +261,7 @@ class RoomsService:
         found = self._running.find(stay)
         assert found, "a stay that is not over has a participant"
         entry, participant = found
-        stay.tell(
-            Resumed(
-                session=stay.session,
-                room_sid=entry.room.sid,
-                room_name=entry.room.name,
-                participant=participant_state(participant),
-                participants=tuple(participant_state(each) for each in entry.room.others(participant.sid)),
-                published=stay.published(participant.tracks),
-                subscribed=stay.subscribed(),
-                peer_connections=peer_connections,
-            )
-        )
+        stay.tell(resumed(entry.room, participant, stay, peer_connections))
 
     def _stay_of(self, attachment: Attachment) -> Stay | None:
         stay = self._running.registry.by_session(attachment.session)

@@ -5,6 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from appliance.media_engine import (
+    ChannelClosed,
+    ChannelMessage,
+    ChannelOpened,
     Description,
     DescriptionType,
     Happening,
@@ -13,10 +16,51 @@ from appliance.media_engine import (
     PeerConnectionState,
     PeerFigures,
     PublishedTrack,
+    ReceivingWishes,
     RoomMediaPolicy,
     Subscription,
 )
 from appliance.sids import ParticipantSid, RoomSid, TrackSid
+
+NOTHING_SAID = ReceivingWishes()
+
+
+@dataclass
+class FakeData:
+    """Satisfies DataPeer. Channels open in a later turn; `sent` holds what was written, by label, oldest first."""
+
+    say: Callable[[Happening], None]
+    wanted: frozenset[str] = frozenset()
+    open: set[str] = field(default_factory=set)
+    spent: set[str] = field(default_factory=set)
+    sent: list[tuple[str, str]] = field(default_factory=list)
+
+    def open_channels(self, labels: frozenset[str]) -> None:
+        self.wanted = labels
+        self.open &= labels
+        self.spent &= labels
+        for label in sorted(labels - self.open - self.spent):
+            self.open.add(label)
+            self.say(ChannelOpened(label=label))
+
+    def send(self, label: str, text: str) -> None:
+        if label in self.open:
+            self.sent.append((label, text))
+
+    def write(self, label: str, text: str) -> None:
+        """Let the client write on a channel."""
+        assert label in self.open, f"{label} is not open"
+        self.say(ChannelMessage(label=label, text=text))
+
+    def close(self) -> None:
+        """Let every channel die, as with the peer connection that carries them."""
+        for label in sorted(self.open):
+            self.spent.add(label)
+            self.say(ChannelClosed(label=label))
+        self.open.clear()
+
+    def texts(self, label: str) -> list[str]:
+        return [text for to, text in self.sent if to == label]
 
 
 @dataclass
@@ -35,7 +79,15 @@ class FakePeer:
     away: bool = False
     asked: str = ""
     peers: "list[FakePeer]" = field(default_factory=list)
+    layer_hints: bool = False
+    allotted: list[ReceivingWishes] = field(default_factory=list)
+    resets: list[TrackSid] = field(default_factory=list)
+    measured: PeerFigures = field(default_factory=PeerFigures)
     _count: int = 0
+    data: FakeData = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.data = FakeData(self.say)
 
     def publish(self, tracks: Sequence[PublishedTrack]) -> None:
         for track in self.published:
@@ -69,7 +121,13 @@ class FakePeer:
         return tuple(answers.get(state.id) or state for state in living)
 
     def figures(self) -> PeerFigures:
-        return PeerFigures()
+        return self.measured
+
+    def allot(self, wishes: ReceivingWishes) -> None:
+        self.allotted.append(wishes)
+
+    def layers_reset(self, track: TrackSid) -> None:
+        self.resets.append(track)
 
     async def close(self) -> None:
         if not self.closed:
@@ -136,15 +194,20 @@ class FakeMediaEngine:
         tracks: Sequence[PublishedTrack],
         receive: frozenset[TrackSid],
         peer_connections: Sequence[PeerConnectionState],
+        wishes: ReceivingWishes = NOTHING_SAID,
+        channels: frozenset[str] = frozenset(),
+        layer_hints: bool = False,
     ) -> FakePeer:
         others = self.peers.setdefault(room_sid, [])
         room = others[0].room if others else {}
-        peer = FakePeer(participant_sid, listener, room, wanted=receive, peers=others)
+        peer = FakePeer(participant_sid, listener, room, wanted=receive, peers=others, layer_hints=layer_hints)
         others.append(peer)
         if self.before_answer:
             self.before_answer(peer)
         peer.describe(peer_connections)
         peer.publish(tracks)
+        peer.allot(wishes)
+        peer.data.open_channels(channels)
         return peer
 
     def peer(self, sid: str) -> FakePeer:
