@@ -12,6 +12,7 @@ from typing import Any
 
 from appliance.media_engine import LinkFigures, RoomMediaPolicy
 from appliance.sfu import rtcp
+from appliance.sfu.allowance import Allowance
 from appliance.sfu.consumer import OutSlot
 from appliance.sfu.description import (
     AUDIO_LEVEL,
@@ -39,6 +40,13 @@ REPORT_INTERVAL_S = 1.0
 _MOST_STREAMS = 200
 _MOST_CREDENTIALS = 8
 _QUEUED_BEFORE_ADDRESS = 32
+_LEAST_BETWEEN_SENDER_REPORTS_S = 0.1
+"""Each goes on to everyone who receives the stream; clients send one or two in a second."""
+
+# What a client may make us do, each several times what the most eager does on a bad network.
+_CHECKS = (100.0, 200.0)
+_CONTROL_PACKETS = (200.0, 400.0)
+_PACKETS_TO_RESEND = (1000.0, 2000.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +80,9 @@ class Connection:
         self._port = port
         self._events = events
         self._random = random
-        self._transport = SecureTransport(certificate, self._send_datagram, self._secured, self._lost)
+        self._transport = SecureTransport(
+            certificate, self._send_datagram, self._secured, self._lost, port.handshakes
+        )
         self._fingerprint = fingerprint_of(certificate)
         self._passwords: dict[str, str] = {}
         self._ufrag = ""
@@ -87,6 +97,9 @@ class Connection:
         self._rate = LossBasedRate()
         self._next_feedback = self._next_report = 0.0
         self._meter = LinkMeter()
+        self._checks_allowed = Allowance(*_CHECKS)
+        self._control_allowed = Allowance(*_CONTROL_PACKETS)
+        self._resends_allowed = Allowance(*_PACKETS_TO_RESEND)
         self.sections = Sections(policy)
         self._nominated = False
         self.address: Any = None  # an Address once a check came; read per packet, so not asked for None there
@@ -114,6 +127,10 @@ class Connection:
     def password_of(self, ufrag: str) -> str | None:
         """Return the password that belongs to one of our user fragments."""
         return self._passwords.get(ufrag)
+
+    def may_check(self) -> bool:
+        """Tell whether a connectivity check is to be looked at: so many come and no more."""
+        return self._checks_allowed.take(self.now())
 
     def checked(self, address: Address, sock: socket.socket, *, nominated: bool) -> None:
         """Take an authenticated check: the first gives the address, a nomination moves it (roaming)."""
@@ -292,7 +309,10 @@ class Connection:
         return stream
 
     def rtcp_arrived(self, data: bytes, now: float) -> None:
-        """Take a decrypted RTCP datagram."""
+        """Take a decrypted RTCP datagram; beyond what is allowed it is dropped."""
+        if not self._control_allowed.take(now):
+            self._port.path.dropped += 1
+            return
         for report in rtcp.read_compound(data):
             if isinstance(report, rtcp.SenderReport):
                 self._sender_report(report, now)
@@ -301,7 +321,7 @@ class Connection:
             elif (slot := self._slot(report.ssrc)) is None:
                 continue
             elif isinstance(report, rtcp.Nack):
-                slot.resend(report.sequences, now)
+                slot.resend(report.sequences[: self._resends_allowed.take_up_to(now, len(report.sequences))], now)
             elif isinstance(report, rtcp.KeyframeRequest):
                 if slot.source is not None and slot.source.codec != "opus":
                     slot.source.request_keyframe(now)
@@ -315,6 +335,8 @@ class Connection:
     def _sender_report(self, report: rtcp.SenderReport, now: float) -> None:
         stream = self.streams.get(report.ssrc)
         if stream is None or stream.resends is not None:
+            return
+        if now - stream.record.last_report_at < _LEAST_BETWEEN_SENDER_REPORTS_S:
             return
         stream.record.heard(report, now)
         cname = stream.producer.owner_sid if stream.producer is not None else ""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from time import monotonic
 
 from aiortc.exceptions import InvalidStateError
 
+from appliance.sfu.allowance import Allowance
 from appliance.sfu.consumer import Consumer
+from appliance.sfu.description import MAX_MESSAGE_SIZE
 from appliance.sfu.producer import Producer, Reliability
 from appliance.sfu.transport import DataChannel, SecureTransport
 
@@ -17,6 +20,11 @@ logger = logging.getLogger(__name__)
 MOST_BUFFERED_BYTES = 4 * 1024 * 1024
 """Beyond this a receiver does not keep up; what comes on top is lost to it rather than to the memory of all."""
 _MOST_MESSAGES_BEFORE_OPEN = 256
+
+# What a participant may send: beyond it, messages are dropped, and the first of them is logged (rest.md 14).
+MOST_CHANNELS = 32
+_MESSAGES = (500.0, 1000.0)
+_BYTES = (1_000_000.0, 2_000_000.0)
 
 Message = str | bytes
 
@@ -77,6 +85,26 @@ class OutChannel:
             self._channel.close()
 
 
+class _InChannel:
+    """A channel that the client opened, and what may still come on it."""
+
+    def __init__(self, channel: DataChannel) -> None:
+        self.channel = channel
+        self.dropped = 0
+        self._messages = Allowance(*_MESSAGES)
+        self._bytes = Allowance(*_BYTES)
+
+    def admits(self, message: Message, now: float) -> bool:
+        """Tell whether a message may go on: of the size that we said we take, and not one of too many."""
+        size = len(message.encode()) if isinstance(message, str) else len(message)
+        if size <= MAX_MESSAGE_SIZE and self._messages.take(now) and self._bytes.take(now, size):
+            return True
+        if self.dropped == 0:
+            logger.warning("data channel %.80s: too large a message or too many, they are dropped", self.channel.label)
+        self.dropped += 1
+        return False
+
+
 class DataRelay:
     """The data channels of one participant's connection.
 
@@ -87,7 +115,7 @@ class DataRelay:
     def __init__(self, published: Callable[[str], Producer | None], on_available: Callable[[Producer], None]) -> None:
         self._published = published
         self._on_available = on_available
-        self._channels: dict[str, DataChannel] = {}
+        self._channels: dict[str, _InChannel] = {}
         self._subscribed: list[OutChannel] = []
         self._transport: SecureTransport | None = None
 
@@ -98,26 +126,31 @@ class DataRelay:
             channel.open(transport)
 
     def channel_opened(self, channel: DataChannel) -> None:
-        """The client opened a channel, for a data track of its own."""
-        self._channels[channel.label] = channel
-        channel.on("message", lambda message: self._message(channel.label, message))
-        channel.on("close", lambda: self._closed(channel))
+        """The client opened a channel, for a data track of its own. A second of that name is refused, and too many."""
+        if channel.label in self._channels or len(self._channels) >= MOST_CHANNELS:
+            channel.close()
+            return
+        incoming = self._channels[channel.label] = _InChannel(channel)
+        channel.on("message", lambda message: self._message(incoming, message))
+        channel.on("close", lambda: self._closed(incoming))
         self.bind(channel.label)
 
-    def _closed(self, channel: DataChannel) -> None:
-        if self._channels.get(channel.label) is channel:
-            del self._channels[channel.label]
+    def _closed(self, incoming: _InChannel) -> None:
+        label = incoming.channel.label
+        if self._channels.get(label) is incoming:
+            del self._channels[label]
 
     def bind(self, label: str) -> None:
         """Make a track available whose publication and channel are both here, whichever came first."""
-        channel, producer = self._channels.get(label), self._published(label)
-        if channel is not None and producer is not None:
+        incoming, producer = self._channels.get(label), self._published(label)
+        if incoming is not None and producer is not None:
+            channel = incoming.channel
             producer.reliability = Reliability(channel.ordered, channel.maxPacketLifeTime, channel.maxRetransmits)
             self._on_available(producer)
 
-    def _message(self, label: str, message: Message) -> None:
-        producer = self._published(label)
-        if producer is None:
+    def _message(self, incoming: _InChannel, message: Message) -> None:
+        producer = self._published(incoming.channel.label)
+        if producer is None or not incoming.admits(message, monotonic()):
             return
         producer.flows()
         for consumer in tuple(producer.consumers):

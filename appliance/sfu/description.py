@@ -19,10 +19,13 @@ FEEDBACK = ("nack", "nack pli", "ccm fir", "transport-cc", "goog-remb")
 
 CLOCK_RATES = {"opus": 48_000, "VP8": 90_000, "H264": 90_000}
 
-MAX_MESSAGE_SIZE = 262144
+MAX_MESSAGE_SIZE = 65536
 SCTP_PORT = 5000
-_LARGEST_DESCRIPTION = 400_000
-_MOST_SECTIONS = 500
+_LARGEST_DESCRIPTION = 262_144
+_MOST_SECTIONS = 300
+_MOST_FORMATS = 128
+_MOST_STREAMS = 32
+"""Of one section: simulcast has three, and as many that resend."""
 _DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 
 
@@ -113,7 +116,8 @@ def read_description(sdp: str) -> RemoteDescription:
     """Return what the client's description says.
 
     Raises:
-        RemoteProtocolError: no section, no mid, no ICE user fragment or fingerprint, or a number that is none.
+        RemoteProtocolError: no section, no mid, no ICE user fragment or fingerprint, a number that is none, or more of
+            something than anybody needs.
     """
     if len(sdp) > _LARGEST_DESCRIPTION:
         raise RemoteProtocolError(f"session description of {len(sdp)} characters")
@@ -181,13 +185,19 @@ def _read_section(lines: Sequence[str]) -> RemoteSection:
         client_sends=not rejected and direction in ("sendrecv", "sendonly"),
         client_receives=not rejected and direction in ("sendrecv", "recvonly"),
         track_id=msid[1] if len(msid) > 1 else None,
-        codecs=tuple(_read_codecs(lines, formats.split())),
+        codecs=tuple(_read_codecs(lines, _few(formats.split(), _MOST_FORMATS))),
         extensions=dict(_read_extensions(lines)),
         layers=tuple(_read_layers(lines)),
         reduced_size="a=rtcp-rsize" in lines,
         formats=formats,
         protocol=protocol,
     )
+
+
+def _few(items: Sequence[str], most: int) -> Sequence[str]:
+    if len(items) > most:
+        raise ValueError(f"{len(items)} where {most} are the most")
+    return items
 
 
 def _within(number: int, least: int, most: int) -> int:
@@ -213,13 +223,16 @@ def _read_codecs(lines: Sequence[str], formats: Sequence[str]) -> Iterator[Codec
         for number in formats
         if maps.get(number, "").lower().startswith("rtx/") and 0 <= int(number) <= 127
     }
-    wildcard = [value for number, value in _numbered(_values(lines, "rtcp-fb")) if number == "*"]
+    feedback: dict[str, set[str]] = {}
+    for number, value in _numbered(_values(lines, "rtcp-fb")):
+        feedback.setdefault(number, set()).add(value)
+    wildcard = feedback.get("*", set())
     for number in formats:
         name, clock_rate, *rest = maps.get(number, "/").split("/")
         forwarded = _forwarded_name(name, parameters.get(number, ""))
         if forwarded is None or int(clock_rate) != CLOCK_RATES[forwarded] or not 0 <= int(number) <= 127:
             continue
-        offered = wildcard + [value for which, value in _numbered(_values(lines, "rtcp-fb")) if which == number]
+        offered = wildcard | feedback.get(number, set())
         yield Codec(
             name=forwarded,
             payload_type=int(number),
@@ -257,12 +270,13 @@ def _is_constrained_baseline(parameters: str) -> bool:
 
 def _read_layers(lines: Sequence[str]) -> Iterator[Layer]:
     """Yield the streams in the order of the SIM group, else of the lines; RTX partners come from FID groups."""
-    named = list(dict.fromkeys(int(value.split()[0]) for value in _values(lines, "ssrc")))
+    named = _few(list(dict.fromkeys(value.split()[0] for value in _values(lines, "ssrc"))), _MOST_STREAMS)
     groups = [value.split() for value in _values(lines, "ssrc-group")]
     resends = {int(group[1]): int(group[2]) for group in groups if group[0] == "FID" and len(group) == 3}
-    simulcast = next(([int(ssrc) for ssrc in group[1:]] for group in groups if group[0] == "SIM"), [])
-    for ssrc in dict.fromkeys(simulcast + named):
-        if ssrc not in resends.values():
+    simulcast = next((_few(group[1:], _MOST_STREAMS) for group in groups if group[0] == "SIM"), [])
+    resending = set(resends.values())
+    for ssrc in dict.fromkeys(int(ssrc) for ssrc in (*simulcast, *named)):
+        if ssrc not in resending:
             yield Layer(ssrc=ssrc, rtx_ssrc=resends.get(ssrc))
 
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from time import monotonic
 
 from aiortc.exceptions import InvalidStateError
 
 from appliance.media_engine import ChannelClosed, ChannelMessage, ChannelOpened, DataPeer, Happening
+from appliance.sfu.allowance import Allowance
 from appliance.sfu.data_relay import MOST_BUFFERED_BYTES, Message
 from appliance.sfu.transport import DataChannel, SecureTransport
 
 logger = logging.getLogger(__name__)
+
+MOST_CHARACTERS = 32_768
+_MESSAGES = (100.0, 400.0)
+"""Of a client on all its channels, per second and at once: it says a few in a second; what is beyond it is dropped."""
 
 
 class OwnChannels:
@@ -30,6 +36,7 @@ class OwnChannels:
         self._spent: set[str] = set()
         self._channels: dict[str, DataChannel] = {}
         self._transport: SecureTransport | None = None
+        self._messages_allowed = Allowance(*_MESSAGES)
 
     # --- DataPeer
 
@@ -96,7 +103,9 @@ class OwnChannels:
             self._emit(ChannelOpened(label=channel.label))
 
     def _message(self, channel: DataChannel, message: Message) -> None:
-        if self._is_current(channel) and isinstance(message, str):
+        if not self._is_current(channel) or not isinstance(message, str) or len(message) > MOST_CHARACTERS:
+            return
+        if self._messages_allowed.take(monotonic()):
             self._emit(ChannelMessage(label=channel.label, text=message))
 
     def _closed(self, channel: DataChannel) -> None:

@@ -30,6 +30,7 @@ from appliance.media_engine import (
     TrackFlowing,
     TrackKind,
 )
+from appliance.sfu.allowance import Allowance
 from appliance.sfu.connection import Connection, ConnectionEvents
 from appliance.sfu.consumer import Consumer
 from appliance.sfu.data_relay import DataRelay
@@ -48,6 +49,8 @@ LINGER_S = 2.0
 
 _NO_CODEC = (53404, "No supported codec")
 _MOST_REFUSALS = 2
+_OFFERS = (2.0, 40.0)
+"""Of the client, per second and at once: reading the largest takes a tenth of a second of everybody's time."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -109,6 +112,7 @@ class Peer:
         self._is_closed = False
         self._was_connected = False
         self._patience = Patience(now())
+        self._offers_allowed = Allowance(*_OFFERS)
         self._over = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -233,6 +237,8 @@ class Peer:
         if self._connection is not None and (self._offer is not None or offer.revision <= self._revision):
             repeated = again and self._answer is not None and offer.revision == self._answer.revision
             return PeerConnectionState(id=pc_id, description=self._answer) if repeated else None
+        if not self._offers_allowed.take(self._now()):
+            raise RemoteProtocolError("offers come faster than anybody needs to make them")
         description = read_description(offer.sdp or "")
         if self._connection is None:
             self._pick_up(pc_id)

@@ -15,6 +15,7 @@ import psutil
 from appliance.errors import ConfigurationError
 from appliance.sfu.forwarding import Address, PacketPath
 from appliance.sfu.stun import binding_success, read_binding_request
+from appliance.sfu.transport import Handshakes
 
 if TYPE_CHECKING:
     from appliance.sfu.connection import Connection
@@ -94,6 +95,7 @@ class MediaPort:
     def __init__(self, sockets: Sequence[socket.socket], addresses: Sequence[str]) -> None:
         self._sockets = list(sockets)
         self._connections: dict[str, Connection] = {}  # by our user fragment
+        self.handshakes = Handshakes()
         self.path = PacketPath(self)
         self.number: int = self._sockets[0].getsockname()[1]
         self.candidates = tuple((address, self.number) for address in addresses)
@@ -131,8 +133,10 @@ class MediaPort:
             return
         connection = self._connections.get(request.local_ufrag)
         password = connection.password_of(request.local_ufrag) if connection is not None else None
-        if connection is None or password is None or not request.is_authentic(password):
+        if connection is None or password is None or not connection.may_check():
             return  # silently: whoever does not know the password learns nothing
+        if not request.is_authentic(password):
+            return
         answer = binding_success(request.transaction_id, (address[0], address[1]), password)
         try:
             sock.sendto(answer, address)

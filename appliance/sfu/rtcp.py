@@ -13,6 +13,9 @@ SOURCE_DESCRIPTION = 202
 TRANSPORT_FEEDBACK = 205
 PAYLOAD_FEEDBACK = 206
 
+MOST_PARTS = 64
+"""Of one compound: a report on each of 50 participants' videos fits, hundreds of empty parts need no reading."""
+
 _NACK = 1
 _PLI = 1
 _FIR = 4
@@ -77,7 +80,9 @@ Report = SenderReport | ReceptionReport | Nack | KeyframeRequest | BitrateEstima
 def read_compound(data: bytes) -> Iterator[Report]:
     """Yield what a decrypted RTCP datagram says, in order; what we do not use or cannot read is passed over."""
     position = 0
-    while position + 4 <= len(data):
+    for _ in range(MOST_PARTS):
+        if position + 4 > len(data):
+            return
         first, kind, words = _HEADER.unpack_from(data, position)
         end = position + 4 + 4 * words
         if first >> 6 != 2 or end > len(data):

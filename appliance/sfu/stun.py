@@ -25,6 +25,9 @@ FINGERPRINT = 0x8028
 INTEGRITY_SIZE = 20
 FINGERPRINT_XOR = 0x5354554E
 
+MOST_ATTRIBUTES = 24
+"""Browsers send eight: a datagram of hundreds of empty ones, from anybody, must cost no more than another."""
+
 _HEADER = struct.Struct("!HHI12s")
 _ATTRIBUTE = struct.Struct("!HH")
 
@@ -58,7 +61,9 @@ def read_binding_request(data: bytes) -> BindingRequest | None:
     username = b""
     nominates = False
     position = HEADER_SIZE
-    while position + 4 <= len(data):
+    for _ in range(MOST_ATTRIBUTES):
+        if position + 4 > len(data):
+            return None
         attribute, size = _ATTRIBUTE.unpack_from(data, position)
         value = data[position + 4 : position + 4 + size]
         if len(value) < size:

@@ -4,9 +4,12 @@ From aiortc come the DTLS handshake and the SCTP association; from pylibsrtp lib
 as long as the process. The private names are asserted at import, so that a new release fails here, with its name.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import aiortc
@@ -16,9 +19,22 @@ from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsFingerprint, RTCDtlsP
 from aiortc.rtcsctptransport import RTCSctpCapabilities, RTCSctpTransport
 from pylibsrtp import _binding
 
+from appliance.sfu.allowance import Allowance
+
 logger = logging.getLogger(__name__)
 
 _MOST_WAITING_DATAGRAMS = 512
+
+HANDSHAKE_LIMIT_S = 60.0
+MOST_UNFINISHED_HANDSHAKES = 128
+"""An honest one is through in a second, so beyond this the oldest is one that never will be."""
+
+MOST_HELD_BYTES = 1024 * 1024
+"""Of messages that have begun and do not end, beyond the window that the association grants."""
+MOST_MISORDERED = 4096
+MOST_INBOUND_STREAMS = 1100
+_DATA_SECONDS = (0.25, 0.5)
+"""Of our time, per second and at once, for what one client sends on its association; the rest is as if it were lost."""
 
 
 def _require(holder: object, *names: str) -> None:
@@ -28,7 +44,7 @@ def _require(holder: object, *names: str) -> None:
 
 
 _require(RTCDtlsTransport, "_set_role", "_setup_srtp", "start", "stop")
-_require(RTCSctpTransport, "start", "stop", "_data_channel_open")
+_require(RTCSctpTransport, "start", "stop", "_data_channel_open", "_handle_data")
 _require(pylibsrtp.Session(), "_srtp")
 _require(_binding, "ffi", "lib")
 
@@ -100,6 +116,58 @@ class _Pipe:
         self._send_datagram(data)
 
 
+class _Association(RTCSctpTransport):
+    """SCTP that a client cannot make us hold, or work, without end; what breaks it ends it and nothing else."""
+
+    def __init__(self, dtls: RTCDtlsTransport) -> None:
+        super().__init__(dtls)
+        self._time = Allowance(*_DATA_SECONDS)
+
+    async def _handle_data(self, data: bytes) -> None:
+        began = monotonic()
+        if not self._time.take(began, 0.0):
+            return
+        try:
+            await super()._handle_data(data)
+        except ConnectionError:
+            raise
+        except Exception as error:  # noqa: BLE001  # asserts and parse errors, provoked by the other end
+            logger.warning("data channels ended, the client sent nonsense: %r", error)
+            await self.stop()
+        finally:
+            ended = monotonic()
+            self._time.spend(ended, ended - began)
+        if self._holds_too_much():
+            logger.warning("data channels ended, the client left too much unfinished")
+            await self.stop()
+
+    def _holds_too_much(self) -> bool:
+        return (
+            self._advertised_rwnd < -MOST_HELD_BYTES
+            or len(self._sack_misordered) > MOST_MISORDERED
+            or len(self._inbound_streams) > MOST_INBOUND_STREAMS
+        )
+
+
+class Handshakes:
+    """The DTLS handshakes of one engine that are under way: so many, beyond which the oldest is given up."""
+
+    def __init__(self, most: int = MOST_UNFINISHED_HANDSHAKES) -> None:
+        self._most = most
+        self._under_way: dict[SecureTransport, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._under_way)
+
+    def begin(self, transport: SecureTransport) -> None:
+        self._under_way[transport] = None
+        if len(self._under_way) > self._most:
+            next(iter(self._under_way)).give_up()
+
+    def done(self, transport: SecureTransport) -> None:
+        self._under_way.pop(transport, None)
+
+
 class SecureTransport:
     """DTLS, the SRTP keys it yields, and SCTP, for one connection. We are always the DTLS server.
 
@@ -113,7 +181,9 @@ class SecureTransport:
         send: Callable[[bytes], None],
         on_ready: Callable[[], None],
         on_end: Callable[[str], None],
+        handshakes: Handshakes,
     ) -> None:
+        self._handshakes = handshakes
         self._pipe = _Pipe(send)
         self._dtls = RTCDtlsTransport(self._pipe, [certificate])  # type: ignore[arg-type]
         self._dtls._set_role("server")
@@ -144,13 +214,27 @@ class SecureTransport:
         if self._handshake is None and not self._ended:
             parameters = RTCDtlsParameters([RTCDtlsFingerprint(*pair) for pair in fingerprints], role="client")
             self._handshake = asyncio.create_task(self._shake_hands(parameters), name="sfu dtls")
+            self._handshakes.begin(self)
+
+    def give_up(self) -> None:
+        """End a handshake that is under way."""
+        self._handshakes.done(self)
+        if self._handshake is not None:
+            self._handshake.cancel()
+        self._end("DTLS handshake given up, too many are under way")
 
     async def _shake_hands(self, parameters: RTCDtlsParameters) -> None:
         try:
-            await self._dtls.start(parameters)
+            async with asyncio.timeout(HANDSHAKE_LIMIT_S):
+                await self._dtls.start(parameters)
+        except TimeoutError:
+            self._end(f"DTLS handshake not within {HANDSHAKE_LIMIT_S:.0f} s")
+            return
         except Exception as error:  # noqa: BLE001  # OpenSSL's and cryptography's, provoked by the other end
             self._end(f"DTLS failed: {error!r}")
             return
+        finally:
+            self._handshakes.done(self)
         if self._ended:
             return
         if self._dtls.state != "connected":
@@ -179,7 +263,7 @@ class SecureTransport:
     def start_data(self, remote_port: int, max_message_size: int, on_channel: Callable[[RTCDataChannel], None]) -> None:
         """Begin the SCTP association; needs DTLS up. `on_channel` is called with each channel the client opens."""
         if self._sctp is None and not self._ended:
-            self._sctp = RTCSctpTransport(self._dtls)
+            self._sctp = _Association(self._dtls)
             self._sctp.on("datachannel", on_channel)
             self._associating = asyncio.create_task(
                 self._sctp.start(RTCSctpCapabilities(max_message_size), remote_port), name="sfu sctp"
@@ -204,6 +288,7 @@ class SecureTransport:
         """Say goodbye and free everything. Closing twice is fine."""
         self._ended = True
         self.srtp_receive = self.srtp_send = None
+        self._handshakes.done(self)  # one that is cancelled before it began does not say so itself
         if self._handshake is not None:
             self._handshake.cancel()
             await asyncio.gather(self._handshake, return_exceptions=True)
@@ -221,7 +306,7 @@ class SecureTransport:
         self._sessions = None
 
 
-def _retrieve(task: "asyncio.Future[None]") -> None:
+def _retrieve(task: asyncio.Future[None]) -> None:
     """Take the error of a pump that ended: what its other end sent broke it, and the state change told us already."""
     if not task.cancelled() and (error := task.exception()) is not None:
         logger.debug("transport ended by %r", error)
