@@ -123,6 +123,7 @@ class SignalingSettings:
     session_timeout_s: Annotated[float, Between(1, 300)] = 30.0
     max_admissions: Annotated[int, Between(0, 10_000)] = 50
     max_participants: Annotated[int, Between(0, 1_000_000)] = 0
+    max_waiting: Annotated[int, Between(0, 10_000)] = 200
     busy_lateness_s: Annotated[float, Between(0, 60)] = 1.0
     busy_patience_s: Annotated[float, Between(1, 3600)] = 120.0
 
@@ -130,6 +131,7 @@ class SignalingSettings:
         return GateLimits(
             admissions=self.max_admissions,
             participants=self.max_participants,
+            waiting=self.max_waiting,
             lateness_s=self.busy_lateness_s,
             patience_s=self.busy_patience_s,
         )

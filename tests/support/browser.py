@@ -14,6 +14,7 @@ from appliance.web_files import web_folder
 from tests.support.programs_found import program
 
 PAGES = Path(__file__).parents[1] / "e2e" / "pages"
+OLDER_SDK = PAGES.parent / "node" / "node_modules" / "twilio-video-2-32" / "dist" / "twilio-video.min.js"
 
 FLAGS = (
     "--no-sandbox",
@@ -45,6 +46,8 @@ def chromium(*flags: str) -> Iterator[Browser]:
 
 class _Handler(SimpleHTTPRequestHandler):
     def translate_path(self, path: str) -> str:
+        if path.startswith("/twilio-video-2.32.min.js"):
+            return str(OLDER_SDK)
         if path.startswith("/twilio-video.min.js"):
             return str(web_folder("guest") / "vendor" / "twilio-video.min.js")
         return super().translate_path(path)

@@ -151,4 +151,59 @@ app.received = async (identity) => {
 
 app.decoded = (identity) => element(identity, 'video')?.getVideoPlaybackQuality().totalVideoFrames ?? 0;
 app.people = () => [...(app.room?.participants.values() ?? [])].map((participant) => participant.identity);
+
+// Joining as `join` does, where it may fail: the code of the error, null for none.
+app.tryJoin = async (how) => {
+  try {
+    await app.join(how);
+    return null;
+  } catch (error) {
+    return error.code ?? String(error);
+  }
+};
+
+// Publishes a new track: "data", "tone" (sound) or "card" (a picture that changes). The code of the error, or null.
+const sources = {
+  data: (name) => new LocalDataTrack({ name }),
+  tone: (name) => {
+    const oscillator = new OscillatorNode(context, { frequency: 600 });
+    const destination = context.createMediaStreamDestination();
+    oscillator.connect(destination);
+    oscillator.start();
+    return new LocalAudioTrack(destination.stream.getAudioTracks()[0], { name });
+  },
+  card: (name) => {
+    const canvas = document.createElement('canvas');
+    [canvas.width, canvas.height] = [160, 120];
+    const painter = canvas.getContext('2d');
+    let count = 0;
+    setInterval(() => {
+      painter.fillStyle = `hsl(${(count += 7) % 360} 80% 50%)`;
+      painter.fillRect(0, 0, 160, 120);
+    }, 50);
+    return new Twilio.Video.LocalVideoTrack(canvas.captureStream(15).getVideoTracks()[0], { name });
+  },
+};
+const published = new Map();
+app.publish = async (kind, name) => {
+  const track = sources[kind](name);
+  try {
+    await app.room.localParticipant.publishTrack(track);
+    published.set(name, track);
+    return null;
+  } catch (error) {
+    return error.code ?? String(error);
+  }
+};
+app.unpublish = (name) => { app.room.localParticipant.unpublishTrack(published.get(name)); };
+app.sayOn = (name, text) => published.get(name).send(text);
+
+app.preflight = (token, wsServer) => new Promise((resolve) => {
+  const test = Twilio.Video.runPreflight(token, { wsServer, duration: 3000 });
+  const progress = [];
+  test.on('progress', (step) => progress.push(step.name ?? step));
+  test.on('completed', (report) => resolve({ report, progress }));
+  test.on('failed', (error, report) => resolve({ code: error.code ?? String(error), report, progress }));
+});
+
 app.ready = true;
