@@ -25,6 +25,7 @@ from appliance.sfu.description import (
     RemoteDescription,
     write_description,
 )
+from appliance.sfu.downlink import Downlink, SentTotals
 from appliance.sfu.feedback import TRANSPORT_CC_INTERVAL_S, LossBasedRate, TransportArrivals
 from appliance.sfu.forwarding import Address
 from appliance.sfu.history import Entry
@@ -37,6 +38,9 @@ from appliance.sfu.transport import Certificate, DataChannel, SecureTransport, f
 logger = logging.getLogger(__name__)
 
 REPORT_INTERVAL_S = 1.0
+LARGEST_PADDING = 255
+"""Octets of padding that its last octet can count (RFC 3550, 5.1)."""
+_PADDING_ON_THE_WIRE = LARGEST_PADDING + 34
 _MOST_STREAMS = 200
 _MOST_CREDENTIALS = 8
 _QUEUED_BEFORE_ADDRESS = 32
@@ -80,9 +84,7 @@ class Connection:
         self._port = port
         self._events = events
         self._random = random
-        self._transport = SecureTransport(
-            certificate, self._send_datagram, self._secured, self._lost, port.handshakes
-        )
+        self._transport = SecureTransport(certificate, self._send_datagram, self._secured, self._lost, port.handshakes)
         self._fingerprint = fingerprint_of(certificate)
         self._passwords: dict[str, str] = {}
         self._ufrag = ""
@@ -93,6 +95,7 @@ class Connection:
         self._feedback_ssrc = random.getrandbits(32)
         self._slots: dict[int, OutSlot] = {}
         self._packets_before = 0  # sent by slots that are gone
+        self._padding_octets = self._padding_packets = 0
         self._arrivals = TransportArrivals()
         self._rate = LossBasedRate()
         self._next_feedback = self._next_report = 0.0
@@ -110,7 +113,7 @@ class Connection:
         self.transport_cc_id = self.audio_level_id = 0
         self.arrived = self._arrivals.fresh.append
         self.heard_at = self.now()
-        self.estimate_bps: int | None = None
+        self.downlink = Downlink()
         self._renew_credentials()
 
     # --- where it is (ICE) and who it is (DTLS)
@@ -267,6 +270,7 @@ class Connection:
         if section.slot is not None:
             self._packets_before += section.slot.packets
             del self._slots[section.slot.ssrc]
+            self.downlink.forget((section.slot.ssrc, section.slot.rtx_ssrc))
         codecs = {codec.name: codec for codec in section.codecs}
         section.slot = OutSlot(self, section.mid, codecs, section.remote.extensions, self._random)
         self._slots[section.slot.ssrc] = section.slot
@@ -317,7 +321,7 @@ class Connection:
             if isinstance(report, rtcp.SenderReport):
                 self._sender_report(report, now)
             elif isinstance(report, rtcp.BitrateEstimate):
-                self.estimate_bps = report.bitrate_bps
+                self.downlink.estimated(report, now)
             elif (slot := self._slot(report.ssrc)) is None:
                 continue
             elif isinstance(report, rtcp.Nack):
@@ -328,6 +332,7 @@ class Connection:
             else:
                 slot.received(report, now)
                 self._meter.reported(report, now)
+                self.downlink.reported(report, now)
 
     def _slot(self, ssrc: int) -> OutSlot | None:
         return self._slots.get(ssrc)
@@ -414,7 +419,27 @@ class Connection:
         """How media fared over the last second, by direction and kind."""
         # Who takes transport-cc feedback estimates for itself what it can send, and does not tell.
         allowed = None if self.sections.has_transport_cc else float(self._rate.bitrate_bps)
-        return self._meter.with_path(self.rtt_s, allowed, self.estimate_bps)
+        return self._meter.with_path(self.rtt_s, allowed, self.downlink.estimate_bps)
+
+    def sent_totals(self) -> SentTotals:
+        """Count what went out in the slots that there are now."""
+        audio = [slot for slot in self._slots.values() if "opus" in slot.codecs]
+        return SentTotals(
+            audio=sum(slot.octets for slot in audio),
+            audio_packets=sum(slot.packets for slot in audio),
+            media=sum(slot.octets + slot.resent_octets for slot in self._slots.values()),
+            media_packets=sum(slot.packets for slot in self._slots.values()),
+            padding=self._padding_octets,
+            padding_packets=self._padding_packets,
+        )
+
+    def pad(self, octets: int, now: float) -> None:
+        """Send about so much padding, to see whether the path carries it; nothing where no stream can take it."""
+        slots = [slot for slot in self._slots.values() if slot.rtx_payload_type is not None]
+        for number in range(octets // _PADDING_ON_THE_WIRE if slots else 0):
+            if self._port.path.send_padding(slots[number % len(slots)], LARGEST_PADDING, now):
+                self._padding_octets += LARGEST_PADDING
+                self._padding_packets += 1
 
     @property
     def packets_sent(self) -> int:

@@ -11,7 +11,9 @@ from appliance.media_engine import Subscription, TrackKind
 from appliance.sfu.description import ABSOLUTE_SEND_TIME, MID, Codec
 from appliance.sfu.rewriter import TIMESTAMP_MASK, Numbers, Rewriter, same_moment
 from appliance.sfu.rtcp import ReceptionReport, SenderReport, write_sender_report
-from appliance.sfu.thinning import ALL_LAYERS, Thinner
+from appliance.sfu.thinning import ALL_LAYERS, Thinner, shift_between
+from appliance.sfu.vp8 import Numbers as PictureNumbers
+from appliance.sfu.vp8 import numbers_of, read_packet
 
 if TYPE_CHECKING:
     from appliance.sfu.connection import Connection
@@ -62,6 +64,7 @@ class OutSlot:
         "first_index",
         "header_size",
         "index_offset",
+        "last_picture",
         "last_sent",
         "last_sent_at",
         "octets",
@@ -70,6 +73,7 @@ class OutSlot:
         "payload_type",
         "previous",
         "reports_sent",
+        "resent_octets",
         "rewriter",
         "rtt_s",
         "rtx_payload_type",
@@ -102,11 +106,12 @@ class OutSlot:
         self.index_offset = self.timestamp_offset = self.first_index = 0
         self.source: InStream | None = None
         self.previous: tuple[_Source, float] | None = None  # and until when
+        self.last_picture: PictureNumbers | None = None
         self.temporal: int | None = None
         self.thinner: Thinner | None = None
         self.last_sent: Numbers | None = None
         self.last_sent_at = 0.0
-        self.packets = self.octets = 0
+        self.packets = self.octets = self.resent_octets = 0
         self.reports_sent: dict[int, float] = {}
         self.rtt_s: float | None = None
         self.extension = header_extension(mid, extensions)
@@ -125,14 +130,17 @@ class OutSlot:
         self.rtx_payload_type = codec.rtx if codec else None
         self.first_index = self.rewriter.first_index if codec else NEVER
 
-    def follow(self, stream: InStream | None, *, keep: bool = False) -> None:
+    def follow(self, stream: InStream | None, *, keep: bool = False, forget: bool = False) -> None:
         """Change to another source: at once to none, to a stream at the next packet one can begin with.
 
-        `keep`: what is sent now, another layer of the same picture, goes on until then (media-engine.md 4.6).
+        `keep`: what is sent now, another layer of the same picture, goes on until then (media-engine.md 4.6). `forget`:
+        what was lost of it is not sent again.
         """
         now = self.connection.now()
         if self.source is not None and stream is not self.source and not keep:
             self._leave(self.source, now)
+            if forget:
+                self.previous = None
         if stream is not None and stream is not self.source and self not in stream.pending:
             if self.source is None:
                 self.use_codec(stream.codec)
@@ -146,6 +154,8 @@ class OutSlot:
             (source.highest_timestamp + self.timestamp_offset) & TIMESTAMP_MASK,
         )
         self.last_sent_at = source.last_at
+        last = picture_numbers(source, source.highest_index) if self.thinner is None else self.thinner.last_numbers
+        self.last_picture = last or self.last_picture
         self.previous = (self._numbers_of(source), now + PREVIOUS_SOURCE_KEPT_S)
         self.source = self.thinner = None
         source.drop(self)
@@ -163,20 +173,23 @@ class OutSlot:
         self.timestamp_offset = self.rewriter.timestamp_offset
         self.first_index = self.rewriter.first_index if self.payload_type >= 0 else NEVER
         self.source = stream
-        self._thin(index - 1, timestamp - 1)
+        shift = shift_between(self.last_picture, picture_numbers(stream, index))
+        if self.temporal is not None or shift != (0, 0):
+            self._renumber(index - 1, timestamp - 1, shift)
 
     def thin(self, temporal: int | None) -> None:
         """Pass temporal layers up to this one from the next picture on, None: all of them."""
         self.temporal = temporal
         if self.thinner is not None:
             self.thinner.wanted = ALL_LAYERS if temporal is None else temporal
-        elif self.source is not None:
-            self._thin(self.source.highest_index, self.source.highest_timestamp)
+        elif temporal is not None and self.source is not None:
+            self._renumber(self.source.highest_index, self.source.highest_timestamp, PictureNumbers(0, 0))
 
-    def _thin(self, index: int, timestamp: int) -> None:
+    def _renumber(self, index: int, timestamp: int, shift: PictureNumbers) -> None:
         """Begin after the packet with this index; once begun, numbers are changed until the source changes."""
-        if self.temporal is not None and self.source is not None and self.source.codec == "VP8":
-            self.thinner = Thinner(self.index_offset, index, timestamp & TIMESTAMP_MASK, self.temporal)
+        if self.source is not None and self.source.codec == "VP8":
+            wanted = ALL_LAYERS if self.temporal is None else self.temporal
+            self.thinner = Thinner(self.index_offset, index, timestamp & TIMESTAMP_MASK, wanted, shift)
 
     def send_thinned(self, index: int, marker: int, timestamp: int, payload: bytes, now: float) -> None:
         """Send one packet of the source, unless its temporal layer is left out."""
@@ -211,6 +224,7 @@ class OutSlot:
                 entry = source.find(sequence)
                 if entry is not None and entry[0] >= source.first_index:
                     self.connection.resend(self, entry, sequence, source.timestamp_offset, now)
+                    self.resent_octets += len(entry[3])
                     break
 
     def _sources(self, now: float) -> list[_Source]:
@@ -244,6 +258,13 @@ class OutSlot:
             self.rtt_s = max(0.0, now - sent - report.delay_since_sr / 65536)
 
 
+def picture_numbers(stream: InStream, index: int) -> PictureNumbers | None:
+    """Return how a VP8 stream numbers the picture of the packet with this index, as it came."""
+    entry = stream.history.find(index) if stream.codec == "VP8" else None
+    packet = read_packet(entry[3]) if entry is not None else None
+    return None if entry is None or packet is None else numbers_of(entry[3], packet)
+
+
 def header_extension(mid: str, extensions: Mapping[str, int]) -> bytes:
     """Return the extension block of a slot up to the 3 bytes of abs-send-time, which end it (RFC 8285, 4.2).
 
@@ -260,7 +281,10 @@ def header_extension(mid: str, extensions: Mapping[str, int]) -> bytes:
 
 
 class Consumer:
-    """One subscription of one participant, from the wish to its end. `id` is fresh for each (signaling.md 3.2)."""
+    """One subscription of one participant, from the wish to its end. `id` is fresh for each (signaling.md 3.2).
+
+    `layer_of_use`: the highest layer that the participant has a use for, -1 for none.
+    """
 
     def __init__(self, producer: Producer, subscription_id: str) -> None:
         self.producer = producer
@@ -270,6 +294,7 @@ class Consumer:
         self.is_live = False
         self.refusals = 0
         self.error: tuple[int, str] | None = None
+        self.layer_of_use = 0
         self._layer: int | None = 0
         self._followed: InStream | None = None
         producer.consumers.add(self)
@@ -290,12 +315,15 @@ class Consumer:
         self.is_live = True
         self.follow()
 
-    def show(self, layer: int | None) -> None:
-        """Want this layer from now on, counted from the lowest; None: nothing, until something is wanted again."""
-        self._layer = layer
-        self.follow()
+    def show(self, layer: int | None, *, at_once: bool = False) -> None:
+        """Want this layer from now on, counted from the lowest; None: nothing, until something is wanted again.
 
-    def follow(self) -> None:
+        `at_once`: the layer before ends now, even if the new one has yet to begin: the path is full.
+        """
+        self._layer = layer
+        self.follow(at_once=at_once)
+
+    def follow(self, *, at_once: bool = False) -> None:
         """Take the layer that is wanted of the streams that the producer has now; the topmost where it has fewer."""
         streams = self.producer.streams
         stream = None
@@ -306,7 +334,8 @@ class Consumer:
         if self._followed is not None and self._followed is not self.slot.source:
             self._followed.drop(self.slot)
         self._followed = stream
-        self.slot.follow(stream, keep=stream is not None and self.slot.source in streams)
+        keep = stream is not None and self.slot.source in streams and not at_once
+        self.slot.follow(stream, keep=keep, forget=at_once)
 
     def close(self) -> None:
         """End it: no packet and no message more."""

@@ -30,11 +30,13 @@ from appliance.media_engine import (
     TrackFlowing,
     TrackKind,
 )
+from appliance.sfu.allotment import Allotment
 from appliance.sfu.allowance import Allowance
 from appliance.sfu.connection import Connection, ConnectionEvents
 from appliance.sfu.consumer import Consumer
 from appliance.sfu.data_relay import DataRelay
 from appliance.sfu.description import LocalSection, read_description
+from appliance.sfu.layer_hints import LayerHints
 from appliance.sfu.own_channels import OwnChannels
 from appliance.sfu.patience import Patience, Verdict
 from appliance.sfu.producer import Producer
@@ -89,8 +91,8 @@ class Peer:
         self._connect = connect
         self._now = now
         self._on_close = on_close
-        self._layer_hints = layer_hints
-        self._wishes = ReceivingWishes()
+        self._layer_hints = LayerHints(self._emit) if layer_hints else None
+        self._allotment = Allotment(self._emit, lambda: router.loudest)
         self._loop = asyncio.get_running_loop()
         self._published: dict[TrackSid, Producer] = {}
         self._failed: set[TrackSid] = set()
@@ -134,12 +136,11 @@ class Peer:
         self.tracks_changed()
 
     def allot(self, wishes: ReceivingWishes) -> None:
-        if wishes != self._wishes:
-            self._wishes = wishes
-            self._allotted()
+        self._allotment.wish(wishes)
 
     def layers_reset(self, track: TrackSid) -> None:
-        self._layers_told(track)
+        if self._layer_hints is not None:
+            self._layer_hints.repeat(track)
 
     @property
     def data(self) -> OwnChannels:
@@ -319,6 +320,7 @@ class Peer:
         for consumer in list(self._consumers.values()):
             self._displace(consumer)
         connection, self._connection = self._connection, None
+        self._allotment.close()
         self._offer = self._answer = None
         self._described_sections = 0
         self._own_channels.transport_gone()
@@ -360,6 +362,9 @@ class Peer:
         connection = self._connection
         if connection is not None:
             connection.tick(now)
+            self._allotment.tick(connection, self._consumers.values(), now)
+            if self._layer_hints is not None:
+                self._layer_hints.tick(self._published.values(), now)
             if connection.address is not None:
                 self._patience.heard(connection.heard_at)
         silent_s = now - self._patience.heard_at
@@ -500,13 +505,7 @@ class Peer:
 
     def loudest_changed(self, loudest: ParticipantSid | None) -> None:
         self._emit(LoudestSpeaker(participant_sid=loudest))
-        self._allotted()
-
-    def _allotted(self) -> None:
-        """What is wished of the received videos has changed."""
-
-    def _layers_told(self, track: TrackSid) -> None:
-        """The client forgot which layers of this track of its are of use."""
+        self._allotment.hurry()
 
     def _go_live(self) -> None:
         connection = self._connection
@@ -516,6 +515,7 @@ class Peer:
             consumer = section.consumer
             if consumer is not None and section.described_sending and not consumer.is_live:
                 consumer.go_live()
+                self._allotment.hurry()
 
     # --- telling
 

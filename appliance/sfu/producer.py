@@ -9,6 +9,7 @@ from appliance.media_engine import PublishedTrack, TrackFigures, TrackKind
 from appliance.sfu.feedback import Missing, ReceptionRecord
 from appliance.sfu.history import Entry, History
 from appliance.sfu.keyframes import KeyframeRequests, begins_keyframe
+from appliance.sfu.layers import SILENT_AFTER_S, LayerFacts, LayerMeter
 from appliance.sfu.loudness import SILENCE
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class InStream:
         "keyframes",
         "last_at",
         "level",
+        "meter",
         "missing",
         "outs",
         "payload_type",
@@ -82,6 +84,7 @@ class InStream:
         self.kept: list[Entry | None] | None = None
         self.record = ReceptionRecord()
         self.keyframes = KeyframeRequests()
+        self.meter = LayerMeter()
         self.outs: list[OutSlot] = []
         self.pending: list[OutSlot] = []
 
@@ -137,8 +140,11 @@ class InStream:
             self.connection.send_pli(self.ssrc)
 
     def tick(self, now: float) -> None:
-        """Do what is due: NACKs again, a key frame request that had to wait or was not heard."""
+        """Do what is due: NACKs again, a key frame request that had to wait or was not heard, a look at itself."""
         self.ask_again(now)
+        if self.kept is not None:
+            self.meter.look(self.kept, self.highest_index, self.codec)
+            self.meter.count(self.bytes, now)
         if self.keyframes.is_due(now):
             self.connection.send_pli(self.ssrc)
         elif self.pending and self.codec != "opus" and self.payload_type >= 0 and now - self.keyframes.last_sent > 1.0:
@@ -159,7 +165,7 @@ class InStream:
 class Producer:
     """One published track and whoever consumes it.
 
-    `streams` holds its layers, lowest first; the first is the one that is forwarded. A data track has none.
+    `streams` holds its layers, lowest first. A data track has none.
     """
 
     def __init__(self, track: PublishedTrack, owner_sid: str, on_flow: Callable[[PublishedTrack], None]) -> None:
@@ -202,6 +208,23 @@ class Producer:
     def codec(self) -> str | None:
         """What is being sent, once it is."""
         return (self.streams[0].codec or None) if self.streams else None
+
+    def layers(self, now: float) -> tuple[LayerFacts, ...]:
+        """Return what is known of each layer. One has stopped that is silent while another is not."""
+        newest = max((stream.last_at for stream in self.streams), default=now)
+        return tuple(
+            LayerFacts(
+                size=stream.meter.size,
+                bitrate_bps=stream.meter.bitrate_bps,
+                is_alive=stream.payload_type >= 0 and newest - stream.last_at < SILENT_AFTER_S,
+                temporal_shares=stream.meter.temporal_shares,
+            )
+            for stream in self.streams
+        )
+
+    def layer_of_use(self) -> int:
+        """Return the highest layer that anybody has a use for, -1 for none."""
+        return max((consumer.layer_of_use for consumer in self.consumers), default=-1)
 
     def level(self, now: float) -> int:
         """Return how loud it is, in dB below the loudest possible; a stream that pauses is silent (RFC 6464, 3)."""

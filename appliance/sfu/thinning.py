@@ -1,34 +1,39 @@
-"""Leave upper temporal layers of a VP8 stream out so that the receiver sees a stream without gaps. Pure.
+"""Number a VP8 stream anew, so that a receiver sees one stream through changes of source and left out layers. Pure.
 
-A receiver takes a gap of sequence numbers for a loss and a gap of picture ids for a picture it has to wait for; so both
-are counted anew. TL0PICIDX counts pictures of the base layer, which are never left out, and stays.
+A receiver takes a gap of sequence numbers for a loss, and a gap of picture ids for a picture it has to wait for: where
+upper temporal layers are left out, both are counted anew. And Chromium finds what a picture of a temporal layer refers
+to by TL0PICIDX, in a table that it does not clear at a key frame: after a change to a source that counts from elsewhere
+it stands still, without asking for anything, as soon as a number comes that the one before had used.
 """
 
 from collections import deque
 
 from appliance.sfu.history import MASK, SIZE
-from appliance.sfu.vp8 import Vp8Packet, read_packet, with_picture_id
+from appliance.sfu.vp8 import Numbers, Vp8Packet, numbers_of, read_packet, with_numbers
 
 ALL_LAYERS = 3
 """The highest number that the two bits of TID can hold (RFC 7741, 4.2)."""
 
+_NO_SHIFT = Numbers(0, 0)
 _LARGEST_GAP = SIZE // 2
 _REMEMBERED_PICTURES = SIZE  # as long as their packets can be asked for
 
-Place = tuple[int, int, int]
-"""(index of the source, index of ours or -1 for what was left out, by how much picture ids are lower)."""
+Place = tuple[int, int, Numbers]
+"""(index of the source, index of ours or -1 for what was left out, by how much its pictures' numbers are lowered)."""
 
 
 class Thinner:
     """One source's packets towards one participant, from the packet after `highest_index` on.
 
-    Before that, ours = source + `index_offset`. `wanted` is the highest temporal layer to pass, and may be changed at
-    any time: down holds from the next picture on, up from one that needs nothing that was left out.
+    Before that, ours = source + `index_offset`; pictures' numbers are lowered by `shift` from the first packet on.
+    `wanted` is the highest temporal layer to pass, and may be changed at any time: down holds from the next picture on,
+    up from one that needs nothing that was left out.
     """
 
     __slots__ = (
         "_base_index",
         "_base_offset",
+        "_first_shift",
         "_highest",
         "_left_out",
         "_limit",
@@ -38,14 +43,18 @@ class Thinner:
         "_places",
         "_places_out",
         "_shift",
+        "last_numbers",
         "wanted",
     )
 
-    def __init__(self, index_offset: int, highest_index: int, highest_timestamp: int, wanted: int) -> None:
+    def __init__(
+        self, index_offset: int, highest_index: int, highest_timestamp: int, wanted: int, shift: Numbers = _NO_SHIFT
+    ) -> None:
         self.wanted = wanted
+        self.last_numbers: Numbers | None = None  # of our last picture
         self._base_index = self._highest = highest_index
         self._base_offset = self._offset = index_offset
-        self._shift = 0
+        self._first_shift = self._shift = shift
         self._limit = ALL_LAYERS
         self._picture_timestamp = highest_timestamp  # a picture that has begun to pass passes whole
         self._picture_passes = True
@@ -61,7 +70,7 @@ class Thinner:
     def take(self, index: int, timestamp: int, payload: bytes) -> tuple[int, bytes] | None:
         """Return our index for a packet of the source and its payload for the participant; None: it is left out."""
         if index <= self._base_index:
-            return index + self._base_offset, payload
+            return index + self._base_offset, self._dressed(read_packet(payload), payload, self._first_shift)
         if index <= self._highest:
             return self._take_late(index, timestamp, payload)
         if index - self._highest <= _LARGEST_GAP:
@@ -73,14 +82,17 @@ class Thinner:
             self._picture_timestamp = timestamp
             self._picture_passes = packet is None or self._decide(packet, payload)
             if not self._picture_passes:
-                self._shift += 1
+                self._shift = Numbers(self._shift.picture + 1, self._shift.base)
                 self._left_out.append(timestamp)
         if not self._picture_passes:
             self._offset -= 1
-            self._places[index & MASK] = (index, -1, 0)
+            self._places[index & MASK] = (index, -1, self._shift)
             return None
         self._keep(index)
-        return index + self._offset, self._dressed(packet, payload, self._shift)
+        dressed = self._dressed(packet, payload, self._shift)
+        if packet is not None:
+            self.last_numbers = numbers_of(dressed, packet) or self.last_numbers
+        return index + self._offset, dressed
 
     def _take_late(self, index: int, timestamp: int, payload: bytes) -> tuple[int, bytes] | None:
         place = self._places[index & MASK]
@@ -103,8 +115,8 @@ class Thinner:
         self._places[index & MASK] = self._places_out[place[1] & MASK] = place
 
     @staticmethod
-    def _dressed(packet: Vp8Packet | None, payload: bytes, shift: int) -> bytes:
-        return payload if packet is None else with_picture_id(payload, packet, shift)
+    def _dressed(packet: Vp8Packet | None, payload: bytes, shift: Numbers) -> bytes:
+        return payload if packet is None else with_numbers(payload, packet, shift)
 
     def find(self, sequence: int) -> int | None:
         """Return the source's index of the packet that has this 16-bit number of ours, None where that is forgotten."""
@@ -118,6 +130,13 @@ class Thinner:
     def again(self, index: int, timestamp: int, payload: bytes) -> bytes:
         """Return the payload of a packet that was found, as it went out the first time."""
         if index <= self._base_index:
-            return payload
+            return self._dressed(read_packet(payload), payload, self._first_shift)
         late = self._take_late(index, timestamp, payload)
         return b"" if late is None else late[1]
+
+
+def shift_between(last: Numbers | None, first: Numbers | None) -> Numbers:
+    """Return by how much to lower a source's numbers, so that its picture `first` follows our picture `last`."""
+    if last is None or first is None:
+        return _NO_SHIFT
+    return Numbers((first.picture - last.picture - 1) & 0x7FFF, (first.base - last.base - 1) & 0xFF)

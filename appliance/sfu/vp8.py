@@ -1,6 +1,7 @@
 """VP8 as it travels in RTP: the payload descriptor and the head of a key frame (RFC 7741, 4.2 and 4.3). Pure."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from appliance.media_engine import Dimensions
 
@@ -11,7 +12,8 @@ _START_CODE = b"\x9d\x01\x2a"
 class Vp8Packet:
     """What the descriptor of one packet says.
 
-    `picture_at` is the place of the picture id in the payload, 0 where there is none; `picture_bits` 7 or 15.
+    `picture_at` and `base_at` are the places of the picture id, of 7 or 15 bits, and of TL0PICIDX, which counts the
+    pictures of the base layer; 0 where there is none.
     `temporal` is the temporal layer, 0 the base and 0 where none is told; `is_sync`: this picture needs the base layer
     alone. `body_at` is where the frame's bytes begin.
     """
@@ -19,6 +21,7 @@ class Vp8Packet:
     begins_frame: bool
     picture_at: int
     picture_bits: int
+    base_at: int
     temporal: int
     is_sync: bool
     body_at: int
@@ -30,7 +33,7 @@ def read_packet(payload: bytes) -> Vp8Packet | None:
     if size < 2:
         return None
     first = payload[0]
-    picture_at = picture_bits = temporal = 0
+    picture_at = picture_bits = base_at = temporal = 0
     is_sync = False
     position = 1
     if first & 0x80:
@@ -41,6 +44,7 @@ def read_packet(payload: bytes) -> Vp8Packet | None:
             picture_bits = 15 if payload[position] & 0x80 else 7
             position += 2 if picture_bits == 15 else 1
         if extended & 0x40:
+            base_at = position
             position += 1
         if extended & 0x30:
             if extended & 0x20 and position < size:
@@ -49,7 +53,7 @@ def read_packet(payload: bytes) -> Vp8Packet | None:
             position += 1
     if position >= size:
         return None
-    return Vp8Packet(first & 0x17 == 0x10, picture_at, picture_bits, temporal, is_sync, position)
+    return Vp8Packet(first & 0x17 == 0x10, picture_at, picture_bits, base_at, temporal, is_sync, position)
 
 
 def keyframe_size(payload: bytes) -> Dimensions | None:
@@ -64,12 +68,33 @@ def keyframe_size(payload: bytes) -> Dimensions | None:
     return Dimensions(width=width, height=height) if width and height else None
 
 
-def with_picture_id(payload: bytes, packet: Vp8Packet, shift: int) -> bytes:
-    """Return the payload with its picture id counted `shift` lower, modulo its width."""
+class Numbers(NamedTuple):
+    """A picture id and a TL0PICIDX, or by how much they are lowered."""
+
+    picture: int
+    base: int
+
+
+def numbers_of(payload: bytes, packet: Vp8Packet) -> Numbers | None:
+    """Return how a packet numbers its picture, None where it has no picture id. What has no TL0PICIDX has 0."""
     at = packet.picture_at
-    if not at or not shift:
+    if not at:
+        return None
+    picture = payload[at] if packet.picture_bits == 7 else int.from_bytes(payload[at : at + 2], "big") & 0x7FFF
+    return Numbers(picture, payload[packet.base_at] if packet.base_at else 0)
+
+
+def with_numbers(payload: bytes, packet: Vp8Packet, shift: Numbers) -> bytes:
+    """Return the payload with its numbers counted lower, modulo their width."""
+    at = packet.picture_at
+    if not at or shift == (0, 0):
         return payload
+    changed = bytearray(payload)
     if packet.picture_bits == 7:
-        return payload[:at] + bytes([(payload[at] - shift) & 0x7F]) + payload[at + 1 :]
-    number = (int.from_bytes(payload[at : at + 2], "big") - shift) & 0x7FFF | 0x8000
-    return payload[:at] + number.to_bytes(2, "big") + payload[at + 2 :]
+        changed[at] = (payload[at] - shift.picture) & 0x7F
+    else:
+        number = (int.from_bytes(payload[at : at + 2], "big") - shift.picture) & 0x7FFF | 0x8000
+        changed[at : at + 2] = number.to_bytes(2, "big")
+    if packet.base_at:
+        changed[packet.base_at] = (payload[packet.base_at] - shift.base) & 0xFF
+    return bytes(changed)

@@ -9,15 +9,23 @@ from typing import Self
 
 Address = tuple[str, int]
 
+_UDP_OCTETS = 28  # of the IPv4 and UDP headers
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weather:
-    """What the relay does to each datagram: shares are 0 … 1, a reordered datagram comes `reorder_by_s` late."""
+    """What the relay does to each datagram: shares are 0 … 1, a reordered datagram comes `reorder_by_s` late.
+
+    `down_bps`: what the way to the clients carries in all, as a thin line does: what comes faster waits, and is lost
+    where it would wait longer than `queue_s`. It may be changed while the relay runs.
+    """
 
     loss: float = 0.0
     delay_s: float = 0.0
     reorder: float = 0.0
     reorder_by_s: float = 0.02
+    down_bps: float | None = None
+    queue_s: float = 0.3
 
 
 @dataclass(slots=True)
@@ -43,6 +51,7 @@ class LossyRelay:
     down: _Counters = field(default_factory=_Counters)
     _random: Random = field(default_factory=Random)
     _front: socket.socket | None = None
+    _line_free_at: float = 0.0
     _backs: dict[Address, socket.socket] = field(default_factory=dict)
 
     async def __aenter__(self) -> Self:
@@ -94,6 +103,14 @@ class LossyRelay:
             if self._random.random() < self.weather.reorder:
                 counters.late += 1
                 delay += self.weather.reorder_by_s
+            if counters is self.down and self.weather.down_bps is not None:
+                now = asyncio.get_running_loop().time()
+                waits = max(0.0, self._line_free_at - now)
+                if waits > self.weather.queue_s:
+                    counters.lost += 1
+                    return
+                self._line_free_at = now + waits + 8 * (len(data) + _UDP_OCTETS) / self.weather.down_bps
+                delay += self._line_free_at - now
         counters.passed += 1
         if delay:
             asyncio.get_running_loop().call_later(delay, self._send, data, sock, to)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from appliance.media_engine import Dimensions
 from appliance.sfu.thinning import ALL_LAYERS, Thinner
-from appliance.sfu.vp8 import keyframe_size, read_packet, with_picture_id
+from appliance.sfu.vp8 import Numbers, keyframe_size, read_packet, with_numbers
 
 PATTERN = ((0, True), (2, True), (1, True), (2, False), (0, False), (2, False), (1, False), (2, False))
 """(temporal layer, needs the base layer alone) of the pictures, as Chromium 156 sends them."""
@@ -163,7 +163,7 @@ def test_seven_bits_of_picture_id_wrap_within_seven() -> None:
     payload = b"\x90\x80\x01\x01body"
     packet = read_packet(payload)
     assert packet is not None
-    assert with_picture_id(payload, packet, 3) == b"\x90\x80\x7e\x01body"
+    assert with_numbers(payload, packet, Numbers(3, 0)) == b"\x90\x80\x7e\x01body"
 
 
 def test_the_head_of_a_key_frame_tells_its_size() -> None:

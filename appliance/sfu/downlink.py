@@ -1,0 +1,89 @@
+"""What is known of the path to one participant: what went there, what came through, what may be sent. Pure."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from appliance.sfu.link_budget import LinkBudget
+from appliance.sfu.rtcp import BitrateEstimate, ReceptionReport
+
+WINDOW_S = 1.0
+_HEADER_OCTETS = 34
+"""Of an RTP header with its extensions and SRTP's tag: estimates count them, our counters of payload do not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentTotals:
+    """Octets of payload and packets since the connection began, of audio, of all media, of padding."""
+
+    audio: int = 0
+    audio_packets: int = 0
+    media: int = 0
+    media_packets: int = 0
+    padding: int = 0
+    padding_packets: int = 0
+
+
+@dataclass(slots=True)
+class Downlink:
+    """One connection's path to its participant. Bitrates in bit/s with headers, over about the last second."""
+
+    budget: LinkBudget = field(default_factory=LinkBudget)
+    audio_bps: float = 0.0
+    media_bps: float = 0.0
+    padding_bps: float = 0.0
+    _totals: deque[tuple[float, SentTotals]] = field(default_factory=deque)
+    _estimates: dict[frozenset[int], int] = field(default_factory=dict)
+    _reports: dict[int, tuple[int, int]] = field(default_factory=dict)  # highest number and lost so far
+    _expected: int = 0
+    _lost: int = 0
+    _judged_at: float = 0.0
+
+    @property
+    def estimate_bps(self) -> int | None:
+        return sum(self._estimates.values()) if self._estimates else None
+
+    def estimated(self, report: BitrateEstimate, now: float) -> None:
+        """Take an estimate. A browser makes one for all it receives; aiortc one for each video, and they add up."""
+        named = frozenset(report.ssrcs)
+        for other in [other for other in self._estimates if other & named or not named or not other]:
+            del self._estimates[other]
+        self._estimates[named] = report.bitrate_bps
+        self.budget.estimated(float(sum(self._estimates.values())), now)
+
+    def reported(self, report: ReceptionReport, now: float) -> None:
+        """Take a report on one of our streams; about once a second the share of what was lost is judged."""
+        before = self._reports.get(report.ssrc)
+        self._reports[report.ssrc] = (report.highest_sequence, report.lost)
+        if before is not None:
+            self._expected += max(0, report.highest_sequence - before[0])
+            self._lost += max(0, report.lost - before[1])
+        if now - self._judged_at >= WINDOW_S:
+            if self._expected:
+                self.budget.lost(min(1.0, self._lost / self._expected), now)
+            self._judged_at = now
+            self._expected = self._lost = 0
+
+    def forget(self, ssrcs: Sequence[int]) -> None:
+        """These streams are no more: an estimate for them alone is void."""
+        gone = frozenset(ssrcs)
+        for ssrc in gone:
+            self._reports.pop(ssrc, None)
+        for named in [named for named in self._estimates if named and named <= gone]:
+            del self._estimates[named]
+
+    def sent(self, totals: SentTotals, now: float) -> None:
+        """Take what was sent so far."""
+        self._totals.append((now, totals))
+        while len(self._totals) > 2 and now - self._totals[1][0] >= WINDOW_S:
+            self._totals.popleft()
+        since, before = self._totals[0]
+        if now <= since:
+            return
+
+        def rate(octets: int, packets: int) -> float:
+            return 8 * max(0, octets + _HEADER_OCTETS * packets) / (now - since)
+
+        self.audio_bps = rate(totals.audio - before.audio, totals.audio_packets - before.audio_packets)
+        self.media_bps = rate(totals.media - before.media, totals.media_packets - before.media_packets)
+        self.padding_bps = rate(totals.padding - before.padding, totals.padding_packets - before.padding_packets)

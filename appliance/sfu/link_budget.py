@@ -1,0 +1,163 @@
+"""How much may be sent to one subscriber: its estimates read, and tried beyond. Pure.
+
+A receiver's estimate (REMB) says two things. That it *falls* is news: the path is full, and what it says now is what
+gets through. That it is *low* is none: Chromium lets it grow by some percent a second and never beyond one and a half
+times what arrives, so that behind a small layer it never reaches what a large one needs. So what may be sent is the
+larger of the estimate and of what was proven: sent for a while without the estimate falling or packets getting lost.
+To prove more we probe: padding on a stream of retransmissions, which receivers count and throw away, until the sum is
+what the next step needs. A probe that makes the estimate fall ends at once and comes back later, each time after
+longer. Nothing of a picture is lost by it, as there would be by trying a larger layer.
+
+Bitrates are bit/s, RTP headers included; times are seconds of the caller's clock.
+"""
+
+from dataclasses import dataclass
+
+START_BPS = 1_500_000.0
+"""Presumed of a path that is not known yet: the first pictures are not held back, the first estimate comes late."""
+
+PROBE_S = 1.0
+PROBE_RISE_S = 0.5
+_JUDGE_S = 0.4  # after the last padding: a round trip, and what the receiver needs to notice
+_CALM_S = 2.0
+_FIRST_PAUSE_S = 3.0
+_LONGEST_PAUSE_S = 10.0
+_FALLS = 0.97
+_SEVERE = 0.8
+_MILD_TWICE_S = 5.0
+_MUCH_LOSS = 0.1
+_LITTLE_LOSS = 0.02
+_LEAST_BPS = 30_000.0
+_PROBE_AT_MOST_BPS = 8_000_000.0
+
+
+@dataclass(slots=True)
+class LinkBudget:
+    """One subscriber's path. Feed `estimated`, `lost` and, about four times a second, `update`; read the rest.
+
+    `allowed_bps`: what may be sent now, audio and all. `is_congested`: it showed that it cannot carry what is wanted,
+    and has not carried it since. `padding_bps`: how much padding to add now.
+    """
+
+    proven_bps: float = START_BPS
+    estimate_bps: float | None = None
+    is_congested: bool = False
+    padding_bps: float = 0.0
+    _sent_bps: float = 0.0
+    _audio_bps: float = 0.0
+    _loss: float = 0.0
+    _congested_at: float = float("-inf")
+    _mild_at: float = float("-inf")
+    _probe_from: float | None = None
+    _probe_target: float = 0.0
+    _failed: bool = False  # the last probe: the next one asks for no more than it must
+    _next_probe: float = 0.0
+    _pause: float = _FIRST_PAUSE_S
+    _raised_at: float = float("-inf")
+
+    @property
+    def allowed_bps(self) -> float:
+        return max(self.proven_bps, self.estimate_bps or 0.0)
+
+    def is_urgent(self, now: float) -> bool:
+        """Tell whether the path has just shown to be full: what is too much must stop now."""
+        return now - self._congested_at < _CALM_S
+
+    @property
+    def is_probing(self) -> bool:
+        return self._probe_from is not None
+
+    def estimated(self, bitrate_bps: float, now: float) -> None:
+        """Take the receiver's estimate of what it can take in all.
+
+        One below the sound that flows says nothing of the path: Chromium's falls to 5 kbit/s when its machine is busy.
+        """
+        before, self.estimate_bps = self.estimate_bps, bitrate_bps
+        if bitrate_bps < _SEVERE * self._audio_bps:
+            return
+        if before is None:
+            if bitrate_bps < 0.5 * self._sent_bps:
+                self._congested(bitrate_bps, now)
+            return
+        if bitrate_bps >= _FALLS * before or bitrate_bps >= self._sent_bps:
+            return
+        if self.is_probing:
+            self._probe_failed(now)  # it was the padding; what went before goes on
+            return
+        if bitrate_bps < _SEVERE * self._sent_bps or now - self._mild_at < _MILD_TWICE_S:
+            self._congested(bitrate_bps, now)
+        self._mild_at = now
+
+    def lost(self, fraction: float, now: float) -> None:
+        """Take the share of packets that was lost on the way in about the last second, 0 … 1."""
+        before, self._loss = self._loss, fraction
+        if fraction > _LITTLE_LOSS and self.is_probing:
+            self._probe_failed(now)
+            return
+        if fraction > _MUCH_LOSS and (before > _MUCH_LOSS or fraction > 3 * _MUCH_LOSS):
+            through = self._sent_bps * (1 - fraction)
+            self.estimate_bps = min(self.estimate_bps or through, through)
+            self._congested(through, now)
+
+    def _congested(self, through_bps: float, now: float) -> None:
+        if now - self._raised_at < _MILD_TWICE_S:
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE_S)
+        self.proven_bps = min(self.proven_bps, max(through_bps, _LEAST_BPS))
+        self._congested_at = now
+        self._next_probe = max(self._next_probe, now + self._pause)
+        self.is_congested = True
+        self._end_probe()
+
+    def _probe_failed(self, now: float) -> None:
+        self._end_probe()
+        self._failed = True
+        self._next_probe = now + self._pause
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE_S)
+
+    def _end_probe(self) -> None:
+        self._probe_from = None
+        self.padding_bps = 0.0
+
+    def update(
+        self,
+        media_bps: float,
+        padding_bps: float,
+        wanted_bps: float,
+        next_bps: float | None,
+        now: float,
+        audio_bps: float = 0.0,
+    ) -> None:
+        """Take what was sent in about the last second, what all that is wanted takes, and what one improvement takes.
+
+        `next_bps` None: nothing can be improved. `audio_bps` is part of `media_bps`.
+        """
+        self._sent_bps = sent_bps = media_bps + padding_bps
+        self._audio_bps = audio_bps
+        is_calm = now - max(self._congested_at, self._mild_at) > _CALM_S and self._loss <= _LITTLE_LOSS
+        if is_calm and self._probe_from is None:
+            self.proven_bps = max(self.proven_bps, sent_bps)
+        if self.allowed_bps >= wanted_bps:
+            self.is_congested = False
+        if self._probe_from is not None:
+            self._go_on(media_bps, now)
+        elif next_bps is not None and wanted_bps > self.allowed_bps and is_calm and now >= self._next_probe:
+            self._probe_from = now
+            bold_bps = 0.0 if self._failed else min(wanted_bps, 2 * self.allowed_bps)
+            self._probe_target = min(max(next_bps, bold_bps), _PROBE_AT_MOST_BPS)
+            self._go_on(media_bps, now)
+
+    def _go_on(self, media_bps: float, now: float) -> None:
+        assert self._probe_from is not None
+        passed = now - self._probe_from
+        if passed >= PROBE_S + _JUDGE_S:
+            self.proven_bps = max(self.proven_bps, self._probe_target)
+            self._raised_at = now
+            self._failed = False
+            self._next_probe = now
+            self._pause = max(_FIRST_PAUSE_S, self._pause / 2)
+            self._end_probe()
+        elif passed >= PROBE_S:
+            self.padding_bps = 0.0
+        else:
+            share = min(1.0, 0.3 + 0.7 * passed / PROBE_RISE_S)
+            self.padding_bps = max(0.0, self._probe_target * share - media_bps)
