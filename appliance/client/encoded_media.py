@@ -122,10 +122,10 @@ class IncomingMedia:
         self._receiver: Any = receiver
         self._codec = ""
         self._ssrc: int | None = None
+        self._retired: set[int] = set()
         setattr(receiver, _DECODER_QUEUE, _NoDecoding())
         setattr(receiver, _JITTER_BUFFER, self)  # we stand in for it: `add` below
-        self._voice = VoiceOrder(lambda payload, timestamp: self._hand_over(payload, timestamp, False))
-        self._frames = FrameOrder(self._hand_over)
+        self._begin_stream()
 
     def route(self, ssrcs: Sequence[int], repairs: Mapping[int, int]) -> None:
         """Let these streams reach the receiver; `repairs` maps SSRCs of retransmissions to those they repair.
@@ -139,9 +139,15 @@ class IncomingMedia:
 
     def add(self, packet: RtpPacket) -> tuple[bool, None]:
         """Stand in for aiortc's JitterBuffer: never wants a PLI by itself, never has a frame for the decoder."""
+        if packet.ssrc != self._ssrc:
+            if packet.ssrc in self._retired:
+                return False, None
+            if self._ssrc is not None:
+                self._retired.add(self._ssrc)
+                self._begin_stream()
+            self._ssrc = packet.ssrc
         codec = getattr(self._receiver, _RECEIVER_CODECS).get(packet.payload_type)
         self._codec = codec.name if codec is not None else ""
-        self._ssrc = packet.ssrc
         data: bytes = packet._data  # type: ignore[attr-defined]
         self.bytes_received += len(data)
         if self.kind is TrackKind.AUDIO:
@@ -153,6 +159,11 @@ class IncomingMedia:
             if missing := self._frames.missing(now):
                 self._run(self._receiver._send_rtcp_nack(packet.ssrc, missing))
         return False, None
+
+    def _begin_stream(self) -> None:
+        """Another stream on this section, as after a subscription took it over: its numbers have nothing in common."""
+        self._voice = VoiceOrder(lambda payload, timestamp: self._hand_over(payload, timestamp, False))
+        self._frames = FrameOrder(self._hand_over)
 
     def request_keyframe(self) -> None:
         """Ask the sender for a key frame (PLI). On the event loop only."""

@@ -8,6 +8,7 @@ last packet, and after `GIVE_UP_S` a gap is left behind for the next key frame.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 VOICE_WAIT_PACKETS = 3
 """So many later packets of 20 ms may wait for a missing one; the ring behind us hides the rest."""
@@ -22,6 +23,9 @@ ASK_AGAIN_S = 0.06
 """A lost retransmission is asked for again; the service asks its publishers every 50 ms (media-engine.md 4.7)."""
 
 VIDEO_CAPACITY = 1024
+
+MOST_ASKED = 128
+"""So many packets at once are asked for again; who misses more is helped by a key frame alone (aiortc: 128 as well)."""
 
 
 def _distance(newer: int, older: int) -> int:
@@ -104,7 +108,7 @@ class FrameOrder:
         self._asked_at = now
         span = _distance(self._newest, self._next)
         numbers = ((self._next + offset) & 0xFFFF for offset in range(span))
-        return [number for number in numbers if number not in self._packets]
+        return list(islice((number for number in numbers if number not in self._packets), MOST_ASKED))
 
     def _hand_over(self) -> None:
         while (end := self._end_of_frame()) is not None:
@@ -136,13 +140,16 @@ class FrameOrder:
             return
         if self._blocked_since is None:
             self._blocked_since = self._asked_at = now  # aiortc has just asked for the first time
-        elif now - self._blocked_since > GIVE_UP_S or len(self._packets) > VIDEO_CAPACITY:
+        elif now - self._blocked_since > GIVE_UP_S or self._span() > VIDEO_CAPACITY:
             self._leave_gap_behind()
             self._blocked_since = None
 
     def _has_gap(self) -> bool:
+        return len(self._packets) <= self._span()
+
+    def _span(self) -> int:
         assert self._next is not None
-        return len(self._packets) <= _distance(self._newest, self._next)
+        return _distance(self._newest, self._next)
 
     def _leave_gap_behind(self) -> None:
         """Go on at the newest frame that is known to be whole at its beginning; what lies before it is lost."""

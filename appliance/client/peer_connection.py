@@ -201,6 +201,11 @@ class PeerConnection:
         now = asyncio.get_running_loop().time()
         return counters_of(self.id, now, await self.raw_stats(), received, self._outgoing.available_bps)
 
+    @property
+    def was_answered(self) -> bool:
+        """Whether the service knows this connection: an exchange has been completed."""
+        return self._negotiation.stable > 0
+
     def carries(self, channel: RTCDataChannel) -> bool:
         """Tell whether a data channel runs over this connection."""
         return channel.transport is self._stack.sctp

@@ -135,9 +135,12 @@ class RoomMedia:
             (connection or self._add(state.id)).handle(state)
 
     def keep_only(self, states: Sequence[PeerConnectionState]) -> None:
-        """A `synced` listed connections: others are closed (signaling.md 2.8)."""
+        """A `synced` listed connections: others are closed (signaling.md 2.8).
+
+        One that was offered while the service made up its list is unknown to it still.
+        """
         listed = {state.id for state in states}
-        for id in [id for id in self._connections if id not in listed]:
+        for id in [id for id, found in self._connections.items() if id not in listed and found.was_answered]:
             self._drop(id)
 
     def incoming(self, subscription_id: str) -> IncomingMedia | None:

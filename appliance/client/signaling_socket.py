@@ -41,11 +41,13 @@ logger = logging.getLogger(__name__)
 WRITE_DEADLINE_S = 5.0
 """A write that takes longer meets a dead network; the heartbeats would notice later."""
 
-NETWORK_CHECK_INTERVAL_S = 2.0
+NETWORK_CHECK_INTERVAL_S = 1.0
 NETWORK_CHANGED = 3004
 """The code with which the SDK closes a socket whose network interface has changed (signaling.md 1.4)."""
 
 CLOSE_DEADLINE_S = 1.0
+FAREWELL_DEADLINE_S = 0.05
+"""For a socket whose address is gone: nobody can answer its farewell."""
 LEAVE_DEADLINE_S = 3.0
 
 
@@ -226,7 +228,7 @@ class SignalingSocket:
                 check_at = time.monotonic() + NETWORK_CHECK_INTERVAL_S
                 if local_address not in own_addresses():
                     logger.info("signaling socket: the network has changed: %s is gone", local_address)
-                    await _close(socket, NETWORK_CHANGED)
+                    await _close(socket, NETWORK_CHANGED, FAREWELL_DEADLINE_S)
                     return NETWORK_CHANGED
             await self._pause(check_at)
 
@@ -299,10 +301,13 @@ def _address(socket: aiohttp.ClientWebSocketResponse, which: str) -> str | None:
     return str(found[0]).partition("%")[0] if isinstance(found, tuple) and found else None
 
 
-async def _close(socket: aiohttp.ClientWebSocketResponse, code: int) -> None:
+async def _close(socket: aiohttp.ClientWebSocketResponse, code: int, deadline_s: float = 2 * CLOSE_DEADLINE_S) -> None:
     """Close with `code`; closing twice is fine."""
     if not socket.closed:
         try:
-            await socket.close(code=code)
+            async with asyncio.timeout(deadline_s):
+                await socket.close(code=code)
+        except TimeoutError:
+            logger.debug("nobody answered the farewell of a signaling socket")
         except (OSError, aiohttp.ClientError) as error:
             logger.debug("closing the signaling socket: %s", error)

@@ -403,6 +403,7 @@ class ClientSession:
         self._backoff.reset()
         newer = self._seen.newer_part(as_update(message), self._connected.participant.sid)
         self._local.forget_closed(message.peer_connections)
+        self._local.forget_closes()
         # Participants stay complete: only so can be seen who has left meanwhile.
         self._events.append(Synced(replace(message, published=newer.published, subscribed=newer.subscribed)))
         # Candidates may have been lost with the socket; the service knows old ones by their revision.

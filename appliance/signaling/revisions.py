@@ -51,20 +51,37 @@ class SeenRevisions:
         return True
 
 
+CLOSES_KEPT = 4
+"""A client that gives up more connections than these before a service hears of it says only the last ones."""
+
+
 @dataclass(slots=True)
 class LocalConnections:
-    """What a client has last said of each of its peer connections, to be said again after a lost socket."""
+    """What a client has last said of each of its peer connections, to be said again after a lost socket.
+
+    That it closed one may have gone down with the socket as well, as where the network changed under both: it is said
+    again, and before what took its place, since a service may carry one connection at a time.
+    """
 
     _descriptions: dict[str, Description] = field(default_factory=dict)
     _ice: dict[str, IceState] = field(default_factory=dict)
+    _closes: dict[str, Description] = field(default_factory=dict)
 
     def remember(self, states: Sequence[PeerConnectionState]) -> None:
         for state in states:
             if state.ice:
                 self._ice[state.id] = state.ice
-            if state.description:
+            if state.description and state.description.type is DescriptionType.CLOSE:
+                self._closes[state.id] = state.description
+            elif state.description:
                 self._descriptions[state.id] = state.description
         self.forget_closed(states)
+        for id in tuple(self._closes)[:-CLOSES_KEPT]:
+            del self._closes[id]
+
+    def forget_closes(self) -> None:
+        """The service has heard of them."""
+        self._closes.clear()
 
     def forget_closed(self, states: Sequence[PeerConnectionState] | None) -> None:
         """Forget those that either side has closed."""
@@ -74,7 +91,8 @@ class LocalConnections:
                 self._ice.pop(state.id, None)
 
     def descriptions(self) -> tuple[PeerConnectionState, ...]:
-        return tuple(PeerConnectionState(id=key, description=found) for key, found in self._descriptions.items())
+        said = {**self._closes, **self._descriptions}
+        return tuple(PeerConnectionState(id=key, description=found) for key, found in said.items())
 
     def candidates(self) -> tuple[PeerConnectionState, ...]:
         return tuple(PeerConnectionState(id=key, ice=found) for key, found in self._ice.items())

@@ -1,6 +1,7 @@
 """Media signaling of a client over real data channels: what it tells, hears, and shows of it."""
 
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import pytest_asyncio
@@ -117,10 +118,13 @@ async def test_a_report_with_real_figures_is_sent_a_second_after_each_answer(
     bob = await join("bob", **EVERYTHING)
     await numbers_of(await remote_track(bob, "camera"), 5)
 
+    def reported(identity: str, count: int) -> bool:
+        return len(service.member(identity).heard(QualityReport)) >= count
+
     reply = QualityReply(local=ParticipantQuality(level=4))
     for identity in ("alice", "bob"):
         for count in range(1, 4):
-            await until(lambda c=count, who=identity: len(service.member(who).heard(QualityReport)) >= c)
+            await until(partial(reported, identity, count))
             service.say(identity, Channel.NETWORK_QUALITY, reply)
 
     sent, received = (service.member(who).heard(QualityReport)[-1] for who in ("alice", "bob"))

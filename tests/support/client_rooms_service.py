@@ -45,12 +45,14 @@ class RunningRooms:
 
 
 @asynccontextmanager
-async def running_rooms(folder: Path, settings: ServiceSettings | None = None) -> AsyncIterator[RunningRooms]:
-    """Run the service with an SQLite store in `folder`."""
+async def running_rooms(
+    folder: Path, settings: ServiceSettings | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[RunningRooms]:
+    """Run the service with an SQLite store in `folder`, on free ports of `host`."""
     clock = SystemClock()
     requests: list[web.Request] = []
     async with Store(f"sqlite+aiosqlite:///{folder / 'rooms.sqlite'}") as store:
-        engine = await EmbeddedEngine.open(hosts=["127.0.0.1"])
+        engine = await EmbeddedEngine.open(hosts=[host])
         service = RoomsService(settings or ServiceSettings(), Credentials.new(), engine, store, clock)
         sockets = SignalingSockets(service, clock)
 
@@ -65,10 +67,10 @@ async def running_rooms(folder: Path, settings: ServiceSettings | None = None) -
         application.router.add_get("/signaling", handle)
         runner = web.AppRunner(application, shutdown_timeout=0.5)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, host, 0).start()
         watching = asyncio.create_task(service.run())
         try:
-            yield RunningRooms(service, f"http://127.0.0.1:{runner.addresses[0][1]}", requests)
+            yield RunningRooms(service, f"http://{host}:{runner.addresses[0][1]}", requests)
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from appliance.client.packet_order import (
     ASK_AGAIN_S,
     GIVE_UP_S,
+    MOST_ASKED,
     VOICE_WAIT_PACKETS,
     FrameOrder,
     VideoPacket,
@@ -173,6 +174,27 @@ def test_a_gap_is_left_behind_after_a_while_and_the_next_frame_tells_of_it() -> 
     video.add(6, 450, b"f", end=True, now=1.2 + GIVE_UP_S)
 
     assert video.frames == [(b"a", 90, False), (b"e", 360, True), (b"f", 450, False)]
+
+
+def test_of_many_missing_packets_no_more_are_asked_for_than_a_datagram_holds() -> None:
+    video = Video()
+    video.add(1, 90, b"a", end=True)
+
+    video.add(1000, 180, b"z", end=True, now=1.0)
+
+    assert video.order.missing(1.0 + 2 * ASK_AGAIN_S) == list(range(2, 2 + MOST_ASKED))
+
+
+def test_numbers_that_jump_further_than_anything_is_kept_are_left_behind_at_once() -> None:
+    video = Video()
+    video.add(1, 90, b"a", end=True)
+
+    video.add(20_000, 180, b"z", end=True, now=0.1)
+    video.add(20_001, 270, b"y", end=True, now=0.2)
+    video.add(20_002, 360, b"x", end=True, now=0.2)
+
+    assert video.order.missing(10.0) == []
+    assert [data for data, _, _ in video.frames] == [b"a", b"y", b"x"]
 
 
 @given(st.permutations(range(40)), st.sets(st.integers(1, 39), max_size=6))

@@ -79,6 +79,24 @@ def test_the_sync_in_the_hello_tells_session_tracks_and_last_descriptions() -> N
     assert message.peer_connections == (answer(2),)
 
 
+def test_that_a_connection_was_closed_is_said_again_before_what_took_its_place_and_once() -> None:
+    closed = PeerConnectionState(id="pc-a", description=Description(type=DescriptionType.CLOSE, revision=2))
+    pair = admitted()
+    pair.up = False  # the network is gone, and nobody has noticed yet
+    pair.client.describe((closed,), pair.now)
+    pair.client.describe((offer(1, "pc-b"),), pair.now)
+    pair.up = True
+    pair.break_socket()
+
+    pair.open_socket()
+    assert pair.server_saw(server.SyncRequested).message.peer_connections == (closed, offer(1, "pc-b"))
+    resumed(pair)
+    pair.break_socket()
+    pair.open_socket()
+
+    assert pair.server_saw(server.SyncRequested).message.peer_connections == (offer(1, "pc-b"),)
+
+
 def test_synced_ends_the_gap_and_tells_everybody_who_is_there() -> None:
     pair = admitted()
     pair.break_socket()
