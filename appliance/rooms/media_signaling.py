@@ -148,22 +148,29 @@ class MediaSignaling:
 
     def _quality_reply(self, entry: RoomEntry, stay: Stay, report: QualityReport) -> QualityReply:
         stay.channels.report = report
-        local = told(self._quality(stay), report.report_level)
+        local = told(self._quality(stay) or Quality(), report.report_level)
         if report.remote_report_level < 1:
             return QualityReply(local=local)
-        others = (other for other in entry.stays.values() if other is not stay and other.peer)
+        others = ((other, self._quality(other)) for other in entry.stays.values() if other is not stay)
         remotes = {
-            str(other.participant_sid): told(self._quality(other), report.remote_report_level) for other in others
+            str(other.participant_sid): told(quality, report.remote_report_level)
+            for other, quality in others
+            if quality is not None
         }
         return QualityReply(local=local, remotes=remotes)
 
-    def _quality(self, stay: Stay) -> Quality:
-        """Return how good a participant's connection is, measured anew where that is due."""
+    def _quality(self, stay: Stay) -> Quality | None:
+        """Return how good a participant's connection is, measured anew where that is due.
+
+        None before it was connected for the first time: to be on the way is not to be broken.
+        """
         now, channels = self._clock.monotonic(), stay.channels
         age_s = now - channels.quality_at
         if stay.peer and age_s >= ASSESS_EVERY_S:
-            before = channels.quality if age_s < FORGET_QUALITY_AFTER_S else Quality()
-            channels.quality, channels.quality_at = assess(before, stay.peer.figures(), channels.report), now
+            figures = stay.peer.figures()
+            if figures.connected or channels.quality:
+                before = channels.quality if channels.quality and age_s < FORGET_QUALITY_AFTER_S else Quality()
+                channels.quality, channels.quality_at = assess(before, figures, channels.report), now
         return channels.quality
 
 

@@ -119,7 +119,7 @@ class SideChannels:
         label_for: Callable[[Channel], str] = new_label,
     ) -> None:
         self.profile = profile
-        self.quality = Quality()
+        self.quality: Quality | None = None
         self.quality_at = float("-inf")
         self.report: QualityReport | None = None
         self._label_for = label_for

@@ -364,6 +364,24 @@ async def test_every_report_is_answered_as_verbosely_as_it_asks(running: Running
     assert (await ann.hears("network_quality", 4))["local"] == 5
 
 
+async def test_who_is_still_on_the_way_has_no_level_and_who_is_lost_has_the_lowest(
+    running: RunningRooms, clock: ManualClock
+) -> None:
+    ann, bob = await joins(running, "ann"), await joins(running, "bob")
+    ann.peer.measured = lossy(0.0)
+    ann.say("network_quality", remoteReportLevel=1)
+    assert (await ann.hears("network_quality"))["remotes"] == []
+
+    bob.peer.measured = lossy(0.0)
+    ann.say("network_quality", remoteReportLevel=1)
+    assert (await ann.hears("network_quality", 2))["remotes"] == [{"sid": bob.sid, "level": 5}]
+    bob.peer.measured = PeerFigures(connected=False)
+    clock.advance(1.0)
+    ann.say("network_quality", remoteReportLevel=3)
+
+    assert (await ann.hears("network_quality", 3))["remotes"] == [{"sid": bob.sid, "level": 0}]
+
+
 async def test_a_level_follows_the_figures_and_not_the_number_of_questions(
     running: RunningRooms, clock: ManualClock
 ) -> None:

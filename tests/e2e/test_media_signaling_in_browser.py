@@ -1,0 +1,186 @@
+"""Media signaling as an application of the unmodified SDK in a browser sees it."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.support.browser import Application
+from tests.support.processes import wait_for
+from tests.support.stack import Stack
+from tests.support.wire_pages import Meeting, meeting_in, module_stack, moves, subscribed
+
+pytestmark = pytest.mark.browser
+
+ONLY_LISTENS: dict[str, Any] = {"media": False, "data": False}
+
+CONNECTIONS = "[...app.room._signaling._peerConnectionManager._peerConnections.values()]"
+
+WATCH = """() => {
+  const { room } = app;
+  const tell = (name, detail) => app.events.push([name, detail]);
+  const watch = (participant) => {
+    participant.on('networkQualityLevelChanged', (level, stats) =>
+      tell('networkQualityLevelChanged', { identity: participant.identity, level, stats: structuredClone(stats) }));
+    for (const name of ['trackSwitchedOff', 'trackSwitchedOn']) {
+      participant.on(name, (track) => tell(name, participant.identity));
+    }
+    participant.on('trackPublishPriorityChanged', (priority) => tell('trackPublishPriorityChanged', priority));
+  };
+  watch(room.localParticipant);
+  room.participants.forEach(watch);
+  room.on('participantConnected', watch);
+  room.on('dominantSpeakerChanged', (participant) => tell('dominantSpeakerChanged', participant?.identity ?? null));
+}"""
+
+VIDEO_OF = "[...app.room.participants.values()].find((one) => one.identity === who)?.videoTracks.values().next().value"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    running = module_stack(tmp_path_factory.mktemp("stack"), "")
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def meeting(stack: Stack, browser: Browser, application_address: str) -> Iterator[Meeting]:
+    with meeting_in(stack, browser, application_address) as running:
+        yield running
+
+
+def join(meeting: Meeting, identity: str, options: dict[str, Any] | None = None, **how: Any) -> Application:
+    page = meeting.join(identity, options=options or {}, **how)
+    page.page.evaluate(WATCH)
+    return page
+
+
+def of_video(page: Application, identity: str, what: str) -> Any:
+    """Evaluate `what`, in which `track` is the video that a page receives from somebody."""
+    return page.page.evaluate(f"(who) => {{ const {{ track }} = {VIDEO_OF}; return {what}; }}", identity)
+
+
+def speaker(page: Application) -> str | None:
+    identity: str | None = page.page.evaluate("app.room.dominantSpeaker?.identity ?? null")
+    return identity
+
+
+def is_speaker(page: Application, identity: str) -> bool:
+    return speaker(page) == identity
+
+
+def levels_told(page: Application) -> dict[str, dict[str, Any]]:
+    """Return what was told of network quality last, by identity."""
+    return {told["identity"]: told for told in page.events("networkQualityLevelChanged")}
+
+
+def test_the_loudest_is_the_dominant_speaker_for_all_others_and_for_who_comes_later(meeting: Meeting) -> None:
+    """The SDK names remote participants only: to the speaker itself there is none."""
+    wish = {"dominantSpeaker": True}
+    anna, bert = (join(meeting, name, wish, **ONLY_LISTENS) for name in ("anna", "bert"))
+
+    anna.call("publish", "tone", "anna's voice")
+    wait_for("Anna is heard to speak", lambda: speaker(bert) == "anna")
+    assert bert.events("dominantSpeakerChanged") == ["anna"]
+    carl = join(meeting, "carl", wish, **ONLY_LISTENS)
+    wait_for("Carl learns who speaks", lambda: speaker(carl) == "anna")
+    assert speaker(anna) is None
+    anna.call("unpublish", "anna's voice")
+    bert.call("publish", "tone", "bert's voice")
+
+    for page in (anna, carl):
+        wait_for("Bert is heard to speak", partial(is_speaker, page, "bert"))
+
+
+def test_levels_of_network_quality_come_with_what_they_are_made_of(meeting: Meeting) -> None:
+    anna = join(meeting, "anna", {"networkQuality": {"local": 3, "remote": 3}})
+    bert = join(meeting, "bert", {"networkQuality": True})
+
+    wait_for("Bert knows a level", lambda: bert.events("networkQualityLevelChanged"))
+    wait_for("Anna knows hers and Bert's", lambda: levels_told(anna).keys() == {"anna", "bert"})
+
+    told = levels_told(anna)
+    assert bert.events("networkQualityLevelChanged")[0]["identity"] == "bert"
+    assert bert.events("networkQualityLevelChanged")[0]["stats"] is None
+    for identity in ("anna", "bert"):
+        assert 1 <= told[identity]["level"] <= 5
+        stats = told[identity]["stats"]
+        for kind in ("audio", "video"):
+            assert {stats[kind]["send"], stats[kind]["recv"]} <= {1, 2, 3, 4, 5}
+            for direction in ("sendStats", "recvStats"):
+                assert 0 <= stats[kind][direction]["fractionLost"]["fractionLost"] <= 1
+                assert stats[kind][direction]["latency"]["jitter"] >= 0
+                assert stats[kind][direction]["bandwidth"]["actual"] >= 0
+
+
+def test_who_asks_for_nothing_gets_no_channels(meeting: Meeting) -> None:
+    anna = join(meeting, "anna", **ONLY_LISTENS)
+    bert = join(meeting, "bert", {"dominantSpeaker": True}, **ONLY_LISTENS)
+
+    bert.call("publish", "tone", "bert's voice")
+    wait_for("Anna hears Bert", lambda: subscribed(anna, "bert") == ["bert's voice"])
+
+    has_channels = f"{CONNECTIONS}.some((one) => one._peerConnection.sctp)"
+    assert anna.page.evaluate(has_channels) is False
+    assert bert.page.evaluate(has_channels) is True
+    assert speaker(anna) is None
+
+
+def test_a_video_that_nobody_looks_at_is_switched_off_until_somebody_does(meeting: Meeting) -> None:
+    by_hand = {"clientTrackSwitchOffControl": "manual", "contentPreferencesMode": "manual"}
+    join(meeting, "anna")
+    bert = join(meeting, "bert", {"bandwidthProfile": {"video": by_hand}}, **ONLY_LISTENS)
+    moves(bert, "anna")
+
+    of_video(bert, "anna", "track.switchOff()")
+    wait_for("the video is off", lambda: bert.events("trackSwitchedOff") == ["anna"])
+    assert of_video(bert, "anna", "track.isSwitchedOff")
+    of_video(bert, "anna", "track.switchOn()")
+    wait_for("the video is on", lambda: bert.events("trackSwitchedOn") == ["anna"])
+
+    moves(bert, "anna")
+
+
+def test_a_video_whose_element_is_not_seen_is_switched_off_by_itself(meeting: Meeting) -> None:
+    join(meeting, "anna")
+    bert = join(meeting, "bert", {"bandwidthProfile": {"video": {}}}, **ONLY_LISTENS)
+    moves(bert, "anna")
+
+    bert.page.evaluate("document.querySelector('video').style.display = 'none'")
+    wait_for("the video is off", lambda: of_video(bert, "anna", "track.isSwitchedOff"))
+    bert.page.evaluate("document.querySelector('video').style.display = ''")
+
+    moves(bert, "anna")
+    assert of_video(bert, "anna", "track.isSwitchedOff") is False
+
+
+def test_of_two_videos_with_room_for_one_the_one_of_higher_priority_is_on(meeting: Meeting) -> None:
+    join(meeting, "anna")
+    join(meeting, "carl")
+    bert = join(meeting, "bert", {"bandwidthProfile": {"video": {"maxTracks": 1}}}, **ONLY_LISTENS)
+    videos = ("anna", "carl")
+    off = wait_for(
+        "one of them is off",
+        lambda: [who for who in videos if of_video(bert, who, "track?.isSwitchedOff")],
+    )
+    assert len(off) == 1
+    (other,) = set(videos) - set(off)
+
+    of_video(bert, off[0], "track.setPriority('high').priority")
+
+    wait_for("the one preferred is on", lambda: of_video(bert, off[0], "track.isSwitchedOff") is False)
+    wait_for("and the other is off", lambda: of_video(bert, other, "track.isSwitchedOff") is True)
+    moves(bert, off[0])
+
+
+def test_a_publishers_priority_reaches_the_others(meeting: Meeting) -> None:
+    anna = join(meeting, "anna", media=False, data=False)
+    bert = join(meeting, "bert", **ONLY_LISTENS)
+    anna.call("publish", "card", "slides")
+    wait_for("Bert sees the slides", lambda: subscribed(bert, "anna") == ["slides"])
+
+    anna.page.evaluate("app.room.localParticipant.videoTracks.values().next().value.setPriority('high')")
+
+    wait_for("Bert is told", lambda: bert.events("trackPublishPriorityChanged") == ["high"])
