@@ -132,7 +132,7 @@ class _Association(RTCSctpTransport):
         except ConnectionError:
             raise
         except Exception as error:  # noqa: BLE001  # asserts and parse errors, provoked by the other end
-            logger.warning("data channels ended, the client sent nonsense: %r", error)
+            logger.warning("data channels ended, the client sent nonsense: %s", repr(error))
             await self.stop()
         finally:
             ended = monotonic()
