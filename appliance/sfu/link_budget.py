@@ -75,11 +75,7 @@ class LinkBudget:
         before, self.estimate_bps = self.estimate_bps, bitrate_bps
         if bitrate_bps < _SEVERE * self._audio_bps:
             return
-        if before is None:
-            if bitrate_bps < 0.5 * self._sent_bps:
-                self._congested(bitrate_bps, now)
-            return
-        if bitrate_bps >= _FALLS * before or bitrate_bps >= self._sent_bps:
+        if before is None or bitrate_bps >= _FALLS * before or bitrate_bps >= self._sent_bps:
             return
         if self.is_probing:
             self._probe_failed(now)  # it was the padding; what went before goes on
@@ -160,4 +156,4 @@ class LinkBudget:
             self.padding_bps = 0.0
         else:
             share = min(1.0, 0.3 + 0.7 * passed / PROBE_RISE_S)
-            self.padding_bps = max(0.0, self._probe_target * share - media_bps)
+            self.padding_bps = share * max(0.0, self._probe_target - media_bps)

@@ -1,6 +1,5 @@
 """Temporal layers left out: what goes out is whole, counted without gaps, and can be asked for again."""
 
-import struct
 from itertools import pairwise
 from random import Random
 
@@ -11,20 +10,10 @@ from hypothesis import strategies as st
 from appliance.media_engine import Dimensions
 from appliance.sfu.thinning import ALL_LAYERS, Thinner
 from appliance.sfu.vp8 import Numbers, keyframe_size, read_packet, with_numbers
+from tests.support.vp8_packets import vp8_packet
 
 PATTERN = ((0, True), (2, True), (1, True), (2, False), (0, False), (2, False), (1, False), (2, False))
 """(temporal layer, needs the base layer alone) of the pictures, as Chromium 156 sends them."""
-
-
-def vp8_packet(
-    picture: int, temporal: int, *, sync: bool, first: bool = True, key: bool = False, body: int = 0
-) -> bytes:
-    """Return a payload with 15 bits of picture id, TL0PICIDX and TID, as Chromium writes it."""
-    descriptor = bytes([0x90 if first else 0x80, 0xE0]) + struct.pack(
-        "!HB", picture & 0x7FFF | 0x8000, picture >> 2 & 255
-    )
-    head = b"\x00\x00\x00\x9d\x01\x2a" + struct.pack("<HH", 320, 180) if key else b"\x01"
-    return descriptor + bytes([temporal << 6 | sync << 5]) + head + body.to_bytes(4, "big")
 
 
 class Sender:
