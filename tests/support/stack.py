@@ -4,7 +4,7 @@ import json
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class Stack:
 
     # --- rooms service -----------------------------------------------------------------------------------------------
 
-    def start_rooms(self, configuration: str = "") -> Program:
+    def start_rooms(self, configuration: str = "", advertise: Sequence[str] = ("127.0.0.1",)) -> Program:
         """Start the service on ports of its own choice; `configuration` is more of rooms.toml."""
         path = self.folder / "rooms.toml"
         path.write_text(configuration)
@@ -59,8 +59,10 @@ class Stack:
         arguments = [
             "--config", str(path), "--state-dir", str(self.folder / "rooms"),
             "--http", f"127.0.0.1:{http}", "--https", f"127.0.0.1:{https}",
-            "--media-port", str(media), "--advertise", "127.0.0.1",
+            "--media-port", str(media),
         ]  # fmt: skip
+        for address in advertise:
+            arguments += ["--advertise", address]
         if self._broker is not None:
             arguments += ["--mqtt-url", self.broker.url]
         self._rooms = self._add("rooms", appliance("rooms", *arguments))

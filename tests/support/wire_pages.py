@@ -1,6 +1,6 @@
 """One rooms service and pages of the unmodified SDK for a whole module of tests; each test uses a room of its own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -85,9 +85,9 @@ def subscribed(page: Application, identity: str) -> list[str]:
     return sorted(names)
 
 
-def module_stack(folder: Path, configuration: str) -> Stack:
+def module_stack(folder: Path, configuration: str, advertise: Sequence[str] = ("127.0.0.1",)) -> Stack:
     stack = Stack(folder)
-    stack.start_rooms(configuration)
+    stack.start_rooms(configuration, advertise)
     return stack
 
 

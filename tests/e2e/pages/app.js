@@ -206,4 +206,20 @@ app.preflight = (token, wsServer) => new Promise((resolve) => {
   test.on('failed', (error, report) => resolve({ code: error.code ?? String(error), report, progress }));
 });
 
+// How each living connection goes: the type of its own candidate in use, and over what a relay is reached.
+app.paths = async () => {
+  const found = [];
+  for (const connection of connections) {
+    if (connection.connectionState !== 'connected') continue;
+    const report = await connection.getStats();
+    for (const transport of report.values()) {
+      const pair = transport.type === 'transport' && report.get(transport.selectedCandidatePairId);
+      if (!pair) continue;
+      const { candidateType, relayProtocol = null, address } = report.get(pair.localCandidateId);
+      found.push({ candidateType, relayProtocol, address, to: report.get(pair.remoteCandidateId).address });
+    }
+  }
+  return found;
+};
+
 app.ready = true;
