@@ -16,6 +16,7 @@ from appliance.errors import (
     room_error,
 )
 from appliance.media_engine import DescriptionType, PeerConnectionState
+from appliance.rooms.asked import Asked
 from appliance.rooms.conversation import Failed, JoinRequest, RoomEnded
 from appliance.rooms.publishing import Track
 from appliance.rooms.registry import Attachment, RoomEntry, Stay
@@ -118,6 +119,8 @@ class Admission:
     ) -> "tuple[Stay, asyncio.Future[None]]":
         sid = new_participant_sid()
         attachment.session = self._sessions.write(entry.room.sid, sid)
+        channels = granted(request.channels, entry.room.settings)
+        asked = Asked(channels=frozenset(channel.value for channel in channels), profile=request.profile)
         outcome = entry.room.plan_tracks(None, request.tracks, self._running.clock.now(), new_track_sid)
         stay = Stay(
             room_sid=entry.room.sid,
@@ -130,7 +133,8 @@ class Admission:
             attachment=attachment,
             refused=dict(outcome.refused),
             receiving=entry.room.received_by(sid, request.rules),
-            channels=SideChannels(granted(request.channels, entry.room.settings), request.profile),
+            channels=SideChannels(channels, asked.profile),
+            held=self._sessions.with_wishes(attachment.session, asked.written()),
         )
         entry.arriving[sid] = token.identity
         try:

@@ -37,7 +37,7 @@ class Stay:
     holds what the engine wants to be sent until Joined was told, and is None from then on. `answered` is done with the
     first answer, or fails with the reason why there is none. `farewell` is what was told when the stay was over.
     `guest`: it chose its identity freely, and so may not take that of somebody who did not. `channels`: what it has of
-    media signaling.
+    media signaling. `held`: the session as the client holds it, with what it asked for.
     """
 
     room_sid: RoomSid
@@ -60,6 +60,7 @@ class Stay:
     subscribed_revision: int = 1
     subscriptions: tuple[Subscription, ...] = ()
     channels: SideChannels = field(default_factory=SideChannels)
+    held: str = ""
 
     def tell(self, message: ToClient) -> None:
         """Pass it on where a socket is there and was welcomed; a later welcome holds the whole picture anyway."""

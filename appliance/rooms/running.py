@@ -35,6 +35,7 @@ from appliance.media_engine import (
     TrackFailed,
     TrackFlowing,
 )
+from appliance.rooms.asked import Asked
 from appliance.rooms.conversation import (
     Changed,
     Failed,
@@ -47,6 +48,7 @@ from appliance.rooms.media_signaling import MediaSignaling
 from appliance.rooms.publishing import PublishingOutcome, Track, TrackWish
 from appliance.rooms.registry import Registry, RoomEntry, Stay
 from appliance.rooms.room import Change, Participant, ParticipantStatus, RoomStatus
+from appliance.rooms.side_channels import SideChannels, granted
 from appliance.rooms.store.changes import write_change
 from appliance.rooms.store.store import Store
 from appliance.sids import ParticipantSid, RoomSid, new_track_sid
@@ -106,8 +108,8 @@ class Running:
         entry.stays[participant.sid] = stay
         self.registry.add_session(stay)
 
-    def rejoin(self, stay: Stay) -> MediaPeer:
-        """Give media to a stay of an earlier life; the engine will ask the client for an offer.
+    def rejoin(self, stay: Stay, asked: Asked) -> MediaPeer:
+        """Give media to a stay of an earlier life, as it asked for it then; the engine will ask for an offer.
 
         Raises:
             RoomError: 53305 where the engine has no room left.
@@ -116,6 +118,7 @@ class Running:
         assert found, "a stay that is not over has a participant"
         entry, participant = found
         stay.receive(entry.room.received_by(participant.sid, participant.rules), self.clock.now())
+        stay.channels = SideChannels(granted(asked.channels, entry.room.settings), asked.profile, openings=2)
         stay.peer = self.engine.join(
             stay.room_sid,
             stay.participant_sid,

@@ -24,6 +24,7 @@ from appliance.errors import (
 )
 from appliance.media_engine import MediaEngine, PeerConnectionState
 from appliance.rooms.admission import Admission, AdmissionLimits, why_gone
+from appliance.rooms.asked import Asked
 from appliance.rooms.conversation import (
     Failed,
     JoinRequest,
@@ -219,10 +220,11 @@ class RoomsService:
             RoomError: 201xx the token, 53001 unknown session, 53002 expired session, 53118 the room has ended.
         """
         token = self.verify_token(request.token)
-        stay = self._running.registry.by_session(request.session)
+        session, wishes = self._sessions.split(request.session)
+        stay = self._running.registry.by_session(session)
         found = self._running.find(stay) if stay else None
         if not stay or not found:
-            raise await self._why_ended(token.account_sid, request.session)
+            raise await self._why_ended(token.account_sid, session)
         entry, participant = found
         if token.identity != participant.identity or token.account_sid != entry.room.account_sid:
             raise AccessTokenIssuerInvalidError
@@ -234,7 +236,8 @@ class RoomsService:
             stay.client_revision = request.revision
             self._running.publish(entry, stay, participant, request.tracks)
         self._set_connected(stay)
-        peer = stay.peer or self._running.rejoin(stay)
+        stay.held = request.session
+        peer = stay.peer or self._running.rejoin(stay, Asked.read(wishes))
         stay.attachment = Attachment(stay.session, tell)
         self._welcome_back(stay, peer.resync(request.peer_connections))
         return stay.attachment

@@ -110,20 +110,25 @@ class _Shown:
 
 
 class SideChannels:
-    """What one stay has of media signaling, whether channels are open or not."""
+    """What one stay has of media signaling, whether channels are open or not.
+
+    `openings` above 1: the client had channels before, in an earlier life of the service.
+    """
 
     def __init__(
         self,
         channels: Iterable[Channel] = (),
         profile: ReceivingProfile | None = None,
         label_for: Callable[[Channel], str] = new_label,
+        *,
+        openings: int = 1,
     ) -> None:
         self.profile = profile
         self.quality: Quality | None = None
         self.quality_at = float("-inf")
         self.report: QualityReport | None = None
         self._label_for = label_for
-        self._lines = {channel: _Line(label_for(channel)) for channel in Channel if channel in frozenset(channels)}
+        self._lines = {channel: _Line(label_for(channel), openings) for channel in sorted(frozenset(channels))}
         self._allowance = Allowance(MESSAGES_PER_S, MOST_MESSAGES_AT_ONCE)
         self._priorities: dict[TrackSid, TrackPriority] = {}
         self._shown: dict[TrackSid, _Shown] = {}

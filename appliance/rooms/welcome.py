@@ -16,7 +16,7 @@ def joined(
     session_timeout_s: float,
 ) -> Joined:
     return Joined(
-        session=stay.session,
+        session=stay.held or stay.session,
         room_sid=room.sid,
         room_name=room.name,
         participant=participant_state(participant),
@@ -34,7 +34,7 @@ def resumed(
     room: Room, participant: Participant, stay: Stay, peer_connections: Sequence[PeerConnectionState]
 ) -> Resumed:
     return Resumed(
-        session=stay.session,
+        session=stay.held or stay.session,
         room_sid=room.sid,
         room_name=room.name,
         participant=participant_state(participant),

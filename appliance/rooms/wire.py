@@ -97,6 +97,18 @@ def receiving_profile(profile: BandwidthProfile | None) -> ReceivingProfile | No
     )
 
 
+def bandwidth_profile_of(profile: ReceivingProfile) -> BandwidthProfile:
+    """Return the bandwidth profile that `receiving_profile` makes this one of."""
+    return BandwidthProfile(
+        mode=profile.mode,
+        active_speaker_priority=profile.active_speaker_priority,
+        max_subscription_bandwidth=profile.max_bitrate_bps,
+        max_tracks=profile.max_tracks,
+        track_switch_off=profile.switch_off,
+        render_dimensions=profile.render_dimensions,
+    )
+
+
 # --- to the client ---------------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from appliance.errors import RoomError
 from appliance.media_engine import (
     Dimensions,
     Direction,
@@ -21,6 +22,7 @@ from appliance.media_engine import (
     SwitchedOff,
     TrackKind,
     TrackPriority,
+    VideoMode,
 )
 from appliance.rooms.conversation import Changed, Resumed, ResumeRequest, UpdateRequest
 from appliance.rooms.publishing import TrackWish
@@ -169,6 +171,51 @@ async def test_who_comes_back_is_told_of_the_channels_again(running: RunningRoom
     resumed = next(message for message in ann.client.told if isinstance(message, Resumed))
     assert set(resumed.media_signaling.values()) == ann.peer.data.open
     assert resumed.media_signaling.keys() == ann.labels.keys()
+
+
+async def test_a_service_that_was_restarted_grants_again_what_was_asked_for(tmp_path: Path) -> None:
+    profile = ReceivingProfile(
+        mode=VideoMode.COLLABORATION, max_tracks=3, render_dimensions={TrackPriority.LOW: Dimensions(width=9, height=5)}
+    )
+    wanted = frozenset({"active_speaker", "network_quality"})
+    async with running_rooms(tmp_path) as running:
+        ann = await joins(running, "ann", channels=wanted, profile=profile)
+    async with running_rooms(tmp_path) as running:
+        client = running.client("ann")
+        client.told = ann.client.told
+        session = ann.client.joined.session
+        request = ResumeRequest(token=client.token, session=session, revision=1, tracks=())
+        client.attachment = await running.service.resume(request, client.told.append)
+        again = await Listener(running, client).relabelled()
+
+        resumed = next(message for message in client.told if isinstance(message, Resumed))
+        assert resumed.session == session
+        assert resumed.media_signaling == again.labels
+        assert again.labels.keys() == wanted
+        assert again.peer.allotted == [ReceivingWishes(profile=profile)]
+        await again.ready()
+        again.peer.say(LoudestSpeaker(participant_sid=again.sid))
+        await again.hears("active_speaker")
+        client.service.link_lost(client.here)
+        await running.service.resume(request, client.told.append)
+
+
+async def test_a_session_with_wishes_that_we_never_wrote_is_none_of_ours(running: RunningRooms) -> None:
+    ann = await joins(running, "ann")
+    session = ann.client.joined.session
+    for forged in (
+        session[:-1] + "x",
+        session + ".x",
+        session.replace(".", ".x", 1),
+        ".".join("RPxyz"),
+        "\ud800.a.b.c.d",
+    ):
+        request = ResumeRequest(token=ann.client.token, session=forged, revision=1, tracks=())
+
+        with pytest.raises(RoomError) as caught:
+            await running.service.resume(request, ann.client.told.append)
+
+        assert caught.value.code == 53001
 
 
 # --- the speaker ------------------------------------------------------------------------------------------------------
