@@ -9,6 +9,7 @@ from playwright.sync_api import Browser
 
 from tests.support.browser import Application
 from tests.support.processes import wait_for
+from tests.support.signaling_proxy import Frame, SignalingProxy, as_it_is
 from tests.support.stack import Stack
 from tests.support.wire_pages import Meeting, meeting_in, module_stack, moves, subscribed
 
@@ -55,6 +56,25 @@ def join(meeting: Meeting, identity: str, options: dict[str, Any] | None = None,
     page = meeting.join(identity, options=options or {}, **how)
     page.page.evaluate(WATCH)
     return page
+
+
+CHANNELS = """[app.room._signaling._dominantSpeakerSignaling, app.room._signaling._networkQualitySignaling]
+  .map((one) => one._transport?._dataChannel.label)"""
+
+
+def replace_the_connection(proxy: SignalingProxy) -> None:
+    """Break the service's next offer, so that it gives the connection up for another one."""
+
+    def meddle(way: str, frame: Frame) -> Frame | None:
+        for entry in (frame.get("body") or {}).get("peer_connections") or () if way == "down" else ():
+            description = entry.get("description") or {}
+            if description.get("type") == "create-offer":
+                proxy.meddle = as_it_is
+            elif description.get("type") == "offer":
+                description["sdp"] = description["sdp"].replace("a=mid:", "a=mid:x")
+        return frame
+
+    proxy.meddle = meddle
 
 
 def of_video(page: Application, identity: str, what: str) -> Any:
@@ -184,3 +204,45 @@ def test_a_publishers_priority_reaches_the_others(meeting: Meeting) -> None:
     anna.page.evaluate("app.room.localParticipant.videoTracks.values().next().value.setPriority('high')")
 
     wait_for("Bert is told", lambda: bert.events("trackPublishPriorityChanged") == ["high"])
+
+
+def test_on_another_peer_connection_everything_is_told_anew(
+    stack: Stack, browser: Browser, application_address: str
+) -> None:
+    wish = {"dominantSpeaker": True, "networkQuality": True}
+    with meeting_in(stack, browser, application_address) as meeting, meeting.proxy() as proxy:
+        anna = join(meeting, "anna", wish, service=proxy.url, **ONLY_LISTENS)
+        bert = join(meeting, "bert", **ONLY_LISTENS)
+        wait_for("Anna's channels are there", lambda: levels_told(anna).keys() == {"anna"})
+        labels = anna.page.evaluate(CHANNELS)
+        replace_the_connection(proxy)
+
+        bert.call("publish", "tone", "bert's voice")
+
+        wait_for("another connection is wanted", lambda: proxy.descriptions("down", "create-offer"), within_s=30)
+        wait_for("Anna learns who speaks, over another channel", lambda: speaker(anna) == "bert", within_s=30)
+        assert set(anna.page.evaluate(CHANNELS)).isdisjoint(labels)
+        anna.page.evaluate("app.errors.length = 0")  # the SDK throws in the page where an offer cannot be applied
+
+
+def test_a_client_with_adaptive_simulcast_sends_only_the_layers_that_are_of_use(meeting: Meeting) -> None:
+    by_hand = {"video": {"clientTrackSwitchOffControl": "manual", "contentPreferencesMode": "manual"}}
+    anna = join(meeting, "anna", {"preferredVideoCodecs": "auto"}, size=[640, 360, 10], data=False)
+    bert = join(meeting, "bert", {"bandwidthProfile": by_hand}, **ONLY_LISTENS)
+    moves(bert, "anna")
+
+    of_video(bert, "anna", "track.setContentPreferences({ renderDimensions: { width: 160, height: 90 } })")
+    wait_for("the large layer rests", lambda: layers_sent(anna) == [True, False])
+    of_video(bert, "anna", "track.setContentPreferences({ renderDimensions: { width: 640, height: 360 } })")
+
+    wait_for("the large layer is sent again", lambda: layers_sent(anna) == [True, True])
+    moves(bert, "anna")
+
+
+def layers_sent(page: Application) -> list[bool]:
+    """Return which simulcast layers a page sends of its video, the smallest first."""
+    active: list[bool] = page.page.evaluate(
+        f"{CONNECTIONS}.flatMap((one) => one._peerConnection.getSenders())"
+        ".find((sender) => sender.track?.kind === 'video').getParameters().encodings.slice(0, 2).map((e) => e.active)"
+    )
+    return active
