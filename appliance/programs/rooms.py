@@ -38,6 +38,7 @@ from appliance.rooms.sockets import SignalingSockets
 from appliance.rooms.store.store import Store
 from appliance.settings import load_settings
 from appliance.sfu.engine import EmbeddedEngine
+from appliance.sfu.media_loop import new_event_loop
 from appliance.system_clock import SystemClock
 from appliance.web_files import web_folder
 
@@ -379,7 +380,8 @@ def rooms(
             mqtt_url=mqtt_url,
         )
         options = RoomsOptions(state=state, ready_file=ready_file, port_fallback=port_fallback)
-        asyncio.run(run(settings, options))
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(run(settings, options))
 
     exit_with_problems(start)
 

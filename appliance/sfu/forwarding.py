@@ -60,8 +60,13 @@ class PacketPath:
         self._rx = PacketBuffer()
         self._tx = PacketBuffer()
 
-    def receive(self, sock: socket.socket) -> None:
-        """Take up to 32 datagrams from the socket and forward the media in them."""
+    def receive(self, sock: socket.socket) -> bool:
+        """Take up to 32 datagrams from the socket and forward the media in them.
+
+        True where there was nothing but media to forward, so that no task or timer of the event loop can have changed.
+        """
+        forwarded = 0
+        plain = True
         rx, rx_memory, rx_length = self._rx.view, self._rx.memory, self._rx.length
         tx, tx_memory, tx_length = self._tx.view, self._tx.memory, self._tx.length
         connections = self.connections
@@ -70,12 +75,13 @@ class PacketPath:
             try:
                 size, address = recvfrom_into(rx)
             except BlockingIOError:
-                return
+                break
             except OSError:  # an ICMP error of an earlier send; the next datagram is unharmed
                 continue
             first = rx[0] if size else 0
             if not 127 < first < 192 or size < 12:
                 self._slow_side.other_datagram(bytes(rx[:size]), address, sock)
+                plain = False
                 continue
             connection = connections.get(address)
             if connection is None or connection.srtp_receive is None:
@@ -89,6 +95,7 @@ class PacketPath:
                     continue
                 connection.heard_at = now
                 connection.rtcp_arrived(bytes(rx[: rx_length[0]]), now)
+                plain = False
                 continue
 
             # --- decrypt and read the header (RFC 3550, 5.1)
@@ -101,6 +108,7 @@ class PacketPath:
             flags, marker, sequence, timestamp, ssrc = _RTP.unpack_from(rx)
             stream = connection.streams.get(ssrc)
             if stream is None:
+                plain = False
                 stream = connection.unknown_ssrc(bytes(rx[:end]))
                 if stream is None:
                     self.dropped += 1
@@ -143,9 +151,11 @@ class PacketPath:
                 if index not in stream.wanted:
                     continue  # a probe: it has been here before
             else:
-                if payload_type != stream.payload_type and not stream.payload_type_changed(payload_type, sequence):
-                    self.dropped += 1
-                    continue
+                if payload_type != stream.payload_type:
+                    plain = False
+                    if not stream.payload_type_changed(payload_type, sequence):
+                        self.dropped += 1
+                        continue
                 # --- extend the sequence number, find losses (RFC 3550, A.1), measure jitter (A.8)
                 distance = (sequence - stream.highest_index) & SEQUENCE_MASK
                 index = stream.highest_index + distance
@@ -153,6 +163,7 @@ class PacketPath:
                     index -= 0x10000
             if index > stream.highest_index:
                 if index != stream.highest_index + 1:
+                    plain = False
                     stream.jumped(index, now)
                 stream.highest_index = index
                 stream.highest_timestamp = timestamp
@@ -173,6 +184,7 @@ class PacketPath:
                 entry: Entry = (index, marker, timestamp, payload)
                 stream.kept[index & MASK] = entry
             if stream.pending:
+                plain = False
                 stream.admit(index, timestamp, payload, now)
 
             # --- to each subscriber, under its own numbers
@@ -212,7 +224,9 @@ class PacketPath:
                     continue
                 slot.packets += 1
                 slot.octets += count
-                self.forwarded += 1
+                forwarded += 1
+        self.forwarded += forwarded
+        return plain
 
     def resend(self, slot: OutSlot, entry: Entry, sequence: int, offset_timestamp: int, now: float) -> None:
         """Send a kept packet again, as RTX where the participant knows it; `sequence` is what it calls the packet."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
 import secrets
@@ -14,6 +13,7 @@ import psutil
 
 from appliance.errors import ConfigurationError
 from appliance.sfu.forwarding import Address, PacketPath
+from appliance.sfu.media_loop import add_media_reader, remove_media_reader
 from appliance.sfu.stun import binding_success, read_binding_request
 from appliance.sfu.transport import Handshakes
 
@@ -102,9 +102,8 @@ class MediaPort:
 
     def start(self) -> None:
         """Begin to read, on the running loop."""
-        loop = asyncio.get_running_loop()
         for sock in self._sockets:
-            loop.add_reader(sock, self.path.receive, sock)
+            add_media_reader(sock, self.path.receive)
 
     def new_credentials(self, connection: Connection) -> tuple[str, str]:
         """Return a user fragment and a password under which this connection is found from now on."""
@@ -161,8 +160,7 @@ class MediaPort:
 
     def close(self) -> None:
         """Give the port back."""
-        loop = asyncio.get_running_loop()
         for sock in self._sockets:
-            loop.remove_reader(sock)
+            remove_media_reader(sock)
             sock.close()
         self._sockets.clear()
