@@ -23,7 +23,7 @@ from appliance.rooms.conversation import Changed
 from appliance.rooms.network_quality import Quality, assess, told
 from appliance.rooms.registry import Registry, RoomEntry, Stay
 from appliance.sids import TrackSid
-from appliance.signaling.quality import QualityReply, QualityReport
+from appliance.signaling.quality import ParticipantQuality, QualityReply, QualityReport
 from appliance.signaling.side_channels import (
     ActiveSpeaker,
     Channel,
@@ -148,16 +148,22 @@ class MediaSignaling:
 
     def _quality_reply(self, entry: RoomEntry, stay: Stay, report: QualityReport) -> QualityReply:
         stay.channels.report = report
-        local = told(self._quality(stay) or Quality(), report.report_level)
+        local = self._quality_told(stay, report.report_level) or told(Quality(), 1)
         if report.remote_report_level < 1:
             return QualityReply(local=local)
-        others = ((other, self._quality(other)) for other in entry.stays.values() if other is not stay)
-        remotes = {
-            str(other.participant_sid): told(quality, report.remote_report_level)
-            for other, quality in others
-            if quality is not None
+        others = {
+            str(other.participant_sid): self._quality_told(other, report.remote_report_level)
+            for other in entry.stays.values()
+            if other is not stay
         }
-        return QualityReply(local=local, remotes=remotes)
+        return QualityReply(local=local, remotes={sid: quality for sid, quality in others.items() if quality})
+
+    def _quality_told(self, stay: Stay, verbosity: int) -> ParticipantQuality | None:
+        """Return what is said of a participant's connection: the same to everybody until it is measured again."""
+        quality, said = self._quality(stay), stay.channels.quality_told
+        if quality and verbosity not in said:
+            said[verbosity] = told(quality, verbosity)
+        return said.get(verbosity)
 
     def _quality(self, stay: Stay) -> Quality | None:
         """Return how good a participant's connection is, measured anew where that is due.
@@ -171,6 +177,7 @@ class MediaSignaling:
             if figures.connected or channels.quality:
                 before = channels.quality if channels.quality and age_s < FORGET_QUALITY_AFTER_S else Quality()
                 channels.quality, channels.quality_at = assess(before, figures, channels.report), now
+                channels.quality_told.clear()
         return channels.quality
 
 

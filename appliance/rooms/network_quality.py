@@ -139,16 +139,17 @@ def _completed(link: Link, figures: PeerFigures, report: QualityReport | None) -
 
 def _stats(kind: TrackKind, known: LinkFigures, *, flows: bool) -> DirectionStats:
     bandwidth = BandwidthStats(
-        actual=known.bitrate_bps,
-        available=known.available_bps,
+        actual=round(known.bitrate_bps),
+        available=None if known.available_bps is None else round(known.available_bps),
         level=_bandwidth_level(kind, known) if flows else None,
     )
-    loss = LossStats(fraction_lost=known.fraction_lost, level=_loss_level(known.fraction_lost))
+    loss = LossStats(fraction_lost=round(known.fraction_lost, 4), level=_loss_level(known.fraction_lost))
+    jitter_s = round(known.jitter_s, 4)
     if known.rtt_s is None:
-        latency = LatencyStats(jitter=known.jitter_s)
+        latency = LatencyStats(jitter=jitter_s)
     else:
         delay_s = known.rtt_s + 2 * 2 * known.jitter_s
-        latency = LatencyStats(jitter=known.jitter_s, rtt=known.rtt_s, level=_level_up_to(delay_s, _DELAYS_S))
+        latency = LatencyStats(jitter=jitter_s, rtt=round(known.rtt_s, 4), level=_level_up_to(delay_s, _DELAYS_S))
     return DirectionStats(bandwidth=bandwidth, latency=latency, fraction_lost=loss)
 
 

@@ -20,7 +20,7 @@ from appliance.media_engine import (
 from appliance.rooms.network_quality import Quality
 from appliance.rooms.room import RoomSettings, RoomType
 from appliance.sids import ParticipantSid, TrackSid
-from appliance.signaling.quality import QualityReport
+from appliance.signaling.quality import ParticipantQuality, QualityReport
 from appliance.signaling.side_channels import (
     ActiveSpeaker,
     Channel,
@@ -39,12 +39,16 @@ from appliance.signaling.side_channels import (
     message_of_client,
 )
 
-LONGEST_TEXT = 1 << 16
-"""Characters. Hints for all of the 170 tracks that a room may hold take a third of it."""
+LONGEST_TEXT = 1 << 15
+"""Characters. Hints for all of the 170 tracks that a room may hold take two thirds of it."""
 
 MESSAGES_PER_S = 20.0
 MOST_MESSAGES_AT_ONCE = 250
 """The SDK says one thing a second, and on every new channel once what it has said of every track before."""
+
+REPORTS_PER_S = 2.0
+MOST_REPORTS_AT_ONCE = 10
+"""Of network quality, whose answer names everybody in the room; the SDK sends one a second."""
 
 MOST_OPENINGS = 200
 """Of one channel in one stay. Peer connections are replaced every few hours at most; a client may close for ever."""
@@ -125,11 +129,13 @@ class SideChannels:
     ) -> None:
         self.profile = profile
         self.quality: Quality | None = None
+        self.quality_told: dict[int, ParticipantQuality] = {}
         self.quality_at = float("-inf")
         self.report: QualityReport | None = None
         self._label_for = label_for
         self._lines = {channel: _Line(label_for(channel), openings) for channel in sorted(frozenset(channels))}
         self._allowance = Allowance(MESSAGES_PER_S, MOST_MESSAGES_AT_ONCE)
+        self._reports_allowed = Allowance(REPORTS_PER_S, MOST_REPORTS_AT_ONCE)
         self._priorities: dict[TrackSid, TrackPriority] = {}
         self._shown: dict[TrackSid, _Shown] = {}
         self._speaker_told: ParticipantSid | None = None
@@ -198,9 +204,11 @@ class SideChannels:
         if channel is None or len(text) > LONGEST_TEXT or not self._allowance.take(now):
             return None
         try:
-            return message_of_client(channel, text)
+            message = message_of_client(channel, text)
         except RemoteProtocolError:
             return None
+        too_often = isinstance(message, QualityReport) and not self._reports_allowed.take(now)
+        return None if too_often else message
 
     def greet(self, label: str) -> list[ServiceChannelMessage]:
         """Note that the client listens on a channel; return what it has to know there."""

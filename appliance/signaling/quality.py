@@ -6,6 +6,7 @@ client reports holds for its own side: what it sends and what it receives. A fig
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from appliance.errors import RemoteProtocolError
@@ -250,9 +251,12 @@ class MediaLevels:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ParticipantQuality:
-    """The level of a participant; `audio` and `video` from verbosity 2 on."""
+    """The level of a participant; `audio` and `video` from verbosity 2 on.
+
+    It is written once: one and the same is told to everybody in a room.
+    """
 
     level: int
     audio: MediaLevels | None = None
@@ -270,6 +274,10 @@ class ParticipantQuality:
         return cls(level=level, audio=audio, video=video)
 
     def to_wire(self) -> dict[str, Any]:
+        return {**self._wire}
+
+    @cached_property
+    def _wire(self) -> dict[str, Any]:
         return without_none(
             {
                 "level": self.level,

@@ -20,6 +20,7 @@ from appliance.rooms.side_channels import (
     MESSAGES_PER_S,
     MOST_MESSAGES_AT_ONCE,
     MOST_OPENINGS,
+    MOST_REPORTS_AT_ONCE,
     SideChannels,
     granted,
     new_label,
@@ -168,11 +169,23 @@ def test_who_says_too_much_is_not_heard_for_a_while_on_any_channel() -> None:
     made = listening(Channel.NETWORK_QUALITY, Channel.RENDER_HINTS)
     quality, hints = made.labels["network_quality"], made.labels["render_hints"]
 
-    heard = [made.read(quality, '{"type":"network_quality"}', 7.0) for _ in range(10 * MOST_MESSAGES_AT_ONCE)]
+    heard = [made.read(quality, '{"type":"ready"}', 7.0) for _ in range(10 * MOST_MESSAGES_AT_ONCE)]
 
     assert sum(message is not None for message in heard) == MOST_MESSAGES_AT_ONCE
     assert made.read(hints, '{"type":"ready"}', 7.0) is None
     assert made.read(hints, '{"type":"ready"}', 7.0 + 2 / MESSAGES_PER_S) == Ready()
+
+
+def test_reports_of_quality_are_taken_as_often_as_a_client_sends_them_and_hardly_more() -> None:
+    made = listening(Channel.NETWORK_QUALITY)
+    (label,) = made.wanted
+    report = '{"type":"network_quality"}'
+
+    at_once = [made.read(label, report, 0.0) for _ in range(100)]
+    later = [made.read(label, report, 100.0 + second) for second in range(100)]
+
+    assert sum(message is not None for message in at_once) == MOST_REPORTS_AT_ONCE
+    assert None not in later
 
 
 # --- the speaker ------------------------------------------------------------------------------------------------------
