@@ -15,6 +15,7 @@ _UDP_OCTETS = 28  # of the IPv4 and UDP headers
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weather:
     """What the relay does to each datagram: shares are 0 … 1, a reordered datagram comes `reorder_by_s` late.
+    `jitter_s`: media comes up to so much later, at random; what is overtaken so is out of order.
 
     `down_bps`: what the way to the clients carries in all, as a thin line does: what comes faster waits, and is lost
     where it would wait longer than `queue_s`. It may be changed while the relay runs.
@@ -22,6 +23,7 @@ class Weather:
 
     loss: float = 0.0
     delay_s: float = 0.0
+    jitter_s: float = 0.0
     reorder: float = 0.0
     reorder_by_s: float = 0.02
     down_bps: float | None = None
@@ -103,6 +105,7 @@ class LossyRelay:
             if self._random.random() < self.weather.reorder:
                 counters.late += 1
                 delay += self.weather.reorder_by_s
+            delay += self._random.random() * self.weather.jitter_s
             if counters is self.down and self.weather.down_bps is not None:
                 now = asyncio.get_running_loop().time()
                 waits = max(0.0, self._line_free_at - now)

@@ -141,9 +141,9 @@ app.received = async (identity) => {
     const report = await receiver.getStats();
     for (const entry of report.values()) {
       if (entry.type !== 'inbound-rtp' || !entry.codecId) continue;
-      const { framesDecoded, keyFramesDecoded, framesPerSecond, pliCount, packetsLost, frameWidth, frameHeight, freezeCount } = entry;
+      const { framesDecoded, keyFramesDecoded, framesPerSecond, pliCount, nackCount, packetsLost, frameWidth, frameHeight, freezeCount, totalFreezesDuration } = entry;
       const codec = report.get(entry.codecId).mimeType;
-      return { codec, framesDecoded, keyFramesDecoded, framesPerSecond, pliCount, packetsLost, frameWidth, frameHeight, freezeCount };
+      return { codec, framesDecoded, keyFramesDecoded, framesPerSecond, pliCount, nackCount, packetsLost, frameWidth, frameHeight, freezeCount };
     }
   }
   return null;

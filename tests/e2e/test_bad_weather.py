@@ -1,0 +1,143 @@
+"""Two pages of the unmodified SDK, each behind a bad link of its own: what the browser counts."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.support.browser import Application
+from tests.support.lossy_relay import LossyRelay, Weather
+from tests.support.processes import wait_for
+from tests.support.signaling_proxy import SignalingProxy
+from tests.support.stack import Stack
+from tests.support.wire_pages import Meeting, meeting_in, module_stack, moves
+
+pytestmark = pytest.mark.browser
+
+SIZE = [320, 180, 15]
+FINE = Weather(delay_s=0.005)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    running = module_stack(tmp_path_factory.mktemp("stack"), "")
+    yield running
+    running.close()
+
+
+class Call:
+    """Anna and Bert, who see and hear each other, each over a relay."""
+
+    def __init__(self, meeting: Meeting, parts: ExitStack) -> None:
+        self.proxies: list[SignalingProxy] = [
+            parts.enter_context(meeting.proxy(FINE, seed=number)) for number in range(2)
+        ]
+        names = ("anna", "bert")
+        self.pages = [meeting.join(name, proxy.url, size=SIZE) for name, proxy in zip(names, self.proxies, strict=True)]
+        self.ends = list(zip(self.pages, reversed(names), strict=True))
+        for page, other in self.ends:
+            moves(page, other)
+
+    def weather(self, weather: Weather) -> None:
+        for proxy in self.proxies:
+            proxy.weather(weather)
+
+    def counted(self) -> list[dict[str, Any]]:
+        """Return what each page has counted of the other's video so far."""
+        return [page.call("received", other) for page, other in self.ends]
+
+    def decoded(self) -> list[int]:
+        return [page.call("decoded", other) for page, other in self.ends]
+
+    def relays(self) -> list[LossyRelay]:
+        return [proxy.relay for proxy in self.proxies if proxy.relay is not None]
+
+    def well_after_s(self) -> float:
+        """Wait until both pictures move, fifteen frames each; return how long it took."""
+        began = time.monotonic()
+        wanted = [page.call("decoded", other) + 15 for page, other in self.ends]
+        wait_for("both move", lambda: all(now >= then for now, then in zip(self.decoded(), wanted, strict=True)))
+        return time.monotonic() - began
+
+
+@pytest.fixture(scope="module")
+def call(stack: Stack, browser: Browser, application_address: str) -> Iterator[Call]:
+    """One call for all kinds of weather."""
+    with meeting_in(stack, browser, application_address) as meeting, ExitStack() as parts:
+        yield Call(meeting, parts)
+
+
+@pytest.fixture(autouse=True)
+def clear_sky(call: Call) -> Iterator[None]:
+    yield
+    call.weather(FINE)
+    call.well_after_s()
+
+
+def counts(early: dict[str, Any], late: dict[str, Any]) -> dict[str, int]:
+    """Return what was counted between two looks."""
+    return {key: late[key] - early[key] for key in late if key.endswith(("Count", "Decoded"))}
+
+
+def sleep(page: Application, seconds: float) -> None:
+    """Let a call go on: what is looked at afterwards is what was counted meanwhile."""
+    page.page.wait_for_timeout(1000 * seconds)
+
+
+def test_five_percent_loss_on_both_hops_freezes_nothing(call: Call, record_property: Any) -> None:
+    before = call.counted()
+    lost_before = [relay.up.lost + relay.down.lost for relay in call.relays()]
+
+    call.weather(Weather(loss=0.05, delay_s=0.005, reorder=0.02))
+    sleep(call.pages[0], 6)
+
+    after = call.counted()
+    for relay, lost in zip(call.relays(), lost_before, strict=True):
+        assert relay.up.lost + relay.down.lost > lost + 15, "the link really was bad"
+    for early, late in zip(before, after, strict=True):
+        record_property("5 % loss", counts(early, late))
+        assert late["framesDecoded"] - early["framesDecoded"] > 0.9 * 6 * SIZE[2]
+        assert late["nackCount"] > early["nackCount"], "repaired by asking again"
+        assert late["pliCount"] - early["pliCount"] <= 1, "not by whole pictures"
+        assert late["freezeCount"] - early["freezeCount"] <= 1, "one may be the machine's own, while it does much else"
+
+
+@pytest.mark.parametrize(
+    "weather",
+    [
+        Weather(delay_s=0.15, jitter_s=0.04),
+        Weather(delay_s=0.03, reorder=0.2, reorder_by_s=0.03),
+        Weather(down_bps=250_000, delay_s=0.02),
+    ],
+    ids=["far and unsteady", "out of order", "a quarter of a megabit"],
+)
+def test_a_link_that_gets_worse_keeps_the_picture_moving(call: Call, weather: Weather, record_property: Any) -> None:
+    call.weather(weather)
+    sleep(call.pages[0], 2)
+    record_property("moving after, s", call.well_after_s())
+    before = call.counted()
+    sleep(call.pages[0], 3)
+
+    for early, late in zip(before, call.counted(), strict=True):
+        record_property("in 3 s", counts(early, late))
+        assert late["framesDecoded"] - early["framesDecoded"] > 0.4 * 3 * SIZE[2]
+
+
+def test_after_a_second_of_nothing_the_picture_comes_back_by_one_key_frame(call: Call, record_property: Any) -> None:
+    before = call.counted()
+    call.weather(Weather(loss=1.0))
+    sleep(call.pages[0], 1)
+
+    call.weather(FINE)
+
+    record_property("moving after, s", call.well_after_s())
+    for early, late in zip(before, call.counted(), strict=True):
+        record_property(
+            "meanwhile", {key: late[key] - early[key] for key in late if key.endswith(("Count", "Decoded"))}
+        )
+        assert late["keyFramesDecoded"] - early["keyFramesDecoded"] <= 4, "requests are held together"
+        assert late["freezeCount"] - early["freezeCount"] <= 2
+    assert [page.events("room:disconnected") for page in call.pages] == [[], []]
