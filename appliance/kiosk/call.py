@@ -17,6 +17,7 @@ from appliance.errors import RoomError
 from appliance.kiosk.inputs import (
     Input,
     IssueSeen,
+    LinkQuality,
     PeopleChanged,
     RoomConnected,
     RoomEventSeen,
@@ -25,6 +26,7 @@ from appliance.kiosk.inputs import (
     RoomResumed,
 )
 from appliance.kiosk.state import Person
+from appliance.media_engine import Dimensions
 
 log = logging.getLogger(__name__)
 
@@ -66,11 +68,14 @@ class Call:
         self.room, self.attempt = room, attempt
         self._voices, self._slots, self._tell, self._now = voices, slots, tell, now
         self._inlets: dict[str, Callable[[bytes, int], None]] = {}
+        self._sizes: Mapping[str, Dimensions] = {}
         self._shown: set[str] = set()
+        self._told: dict[str, Dimensions | None] = {}
         self._leaving = self._begun = False
         for event, handler in self._handlers().items():
             room.on(event, handler)
         room.local_participant.on("track_publication_failed", self._publication_failed)
+        room.local_participant.on("network_quality_level_changed", lambda level, _: self._tell(LinkQuality(level)))
 
     def _handlers(self) -> Mapping[str, Callable[..., None]]:
         return {
@@ -85,6 +90,8 @@ class Call:
             "track_disabled": lambda publication, person: self._track("track-disabled", publication, person),
             "track_subscribed": lambda track, _publication, _person: self._subscribed(track),
             "track_unsubscribed": lambda track, _publication, _person: self._unsubscribed(track),
+            "track_switched_off": lambda _track, _publication, _person: self._pictures_changed(),
+            "track_switched_on": lambda _track, _publication, _person: self._pictures_changed(),
             "reconnecting": lambda _: self._tell(RoomInterrupted(attempt=self.attempt)),
             "reconnected": lambda: self._tell(RoomResumed(attempt=self.attempt)),
             "disconnected": self._disconnected,
@@ -94,6 +101,7 @@ class Call:
         """Take over who is there already, and tell that we are in."""
         room, self._begun = self.room, True
         for participant in room.participants.values():
+            self._follow(participant)
             for publication in participant.tracks.values():
                 if publication.track is not None:
                     self._attach(publication.track)
@@ -106,15 +114,23 @@ class Call:
             for publication in participant.tracks.values():
                 self._report_track("track-added", publication, participant)
 
+    def look_at(self, sizes: Mapping[str, Dimensions]) -> None:
+        """Show the people of these participant SIDs, so large in pixels, and nobody else."""
+        self._sizes = sizes
+        self._arrange()
+
     async def leave(self) -> None:
         """Disconnect; returns when the connection is closed and nothing is shown or heard of it any more."""
         self._leaving = True
         await self.room.disconnect()
         self._detach_all()
+        self._tell(LinkQuality(None))
 
     # What the SDK tells
 
     def _participant_connected(self, participant: RemoteParticipant) -> None:
+        if self._begun:
+            self._follow(participant)
         self._report_participant("participant-connected", participant, "connected")
         self._people_changed()
 
@@ -124,20 +140,29 @@ class Call:
 
     def _track(self, event: str, publication: AnyRemotePublication, participant: RemoteParticipant) -> None:
         self._report_track(event, publication, participant)
-        self._people_changed()
+        self._pictures_changed()
 
     def _subscribed(self, track: RemoteTrack) -> None:
         self._attach(track)
-        self._people_changed()
+        self._pictures_changed()
 
     def _unsubscribed(self, track: RemoteTrack) -> None:
         self._detach(track.sid)
+        self._told.pop(track.sid, None)
+        self._pictures_changed()
+
+    def _pictures_changed(self) -> None:
+        self._arrange()
         self._people_changed()
+
+    def _follow(self, participant: RemoteParticipant) -> None:
+        participant.on("network_quality_level_changed", lambda _level, _stats: self._people_changed())
 
     def _disconnected(self, _room: Room, error: RoomError | None) -> None:
         self._detach_all()
         if self._leaving:
             return
+        self._tell(LinkQuality(None))
         if error is not None and error.code == ROOM_COMPLETED:
             self._report("room-ended", {"RoomStatus": "completed"})
         code = error.code if error else None
@@ -154,9 +179,39 @@ class Call:
         if isinstance(track, RemoteAudioTrack) and track.sid not in self._inlets:
             inlet = self._inlets[track.sid] = self._voices.add_voice(track.sid)
             track.add_packet_sink(inlet)
-        elif isinstance(track, RemoteVideoTrack) and self._slots is not None and track.sid not in self._shown:
+
+    def _arrange(self) -> None:
+        """Bring what is received and decoded in line with what is shown: nothing else costs bandwidth or time."""
+        for participant in self.room.participants.values():
+            chosen = _picture_of(participant)
+            for publication in participant.video_tracks.values():
+                track = publication.track
+                if isinstance(track, RemoteVideoTrack):
+                    size = self._sizes.get(participant.sid) if publication.track_sid == chosen else None
+                    self._want(track, size)
+                    self._show(track, size is not None and not track.is_switched_off)
+
+    def _want(self, track: RemoteVideoTrack, size: Dimensions | None) -> None:
+        """Tell the service how large a video is shown, or that it is not."""
+        if track.sid in self._told and self._told[track.sid] == size:
+            return
+        self._told[track.sid] = size
+        if size is None:
+            track.switch_off()
+        else:
+            track.switch_on()
+            track.set_content_preferences(render_dimensions=size)
+
+    def _show(self, track: RemoteVideoTrack, shown: bool) -> None:
+        """Give a video its place on the screen, or take it away with its last picture: none may stand still there."""
+        if self._slots is None or shown == (track.sid in self._shown):
+            return
+        if shown:
             self._shown.add(track.sid)
             track.set_frame_slot(self._slots.slot(track.sid))
+        else:
+            track.set_frame_slot(None)
+            self._detach(track.sid)
 
     def _detach(self, track_sid: str) -> None:
         if self._inlets.pop(track_sid, None) is not None:
@@ -207,17 +262,24 @@ def _identity(participant: RemoteParticipant) -> dict[str, str]:
 def _person(participant: RemoteParticipant, *, speaking: bool) -> Person:
     tracks: list[Any] = list(participant.tracks.values())
     audio = [track for track in tracks if str(track.kind) == "audio"]
-    video = [track for track in tracks if str(track.kind) == "video"]
     microphone: Literal["on", "off", "none"] = "none"
     if audio:
         microphone = "on" if any(track.is_track_enabled for track in audio) else "off"
-    seen = [track for track in video if track.is_track_enabled]
-    received = [track.track_sid for track in seen if track.is_subscribed]
+    seen = [publication for publication in participant.video_tracks.values() if publication.is_track_enabled]
+    picture = _picture_of(participant)
+    track = participant.tracks[picture].track if picture is not None else None
     return Person(
         sid=participant.sid,
         name=participant.identity,
         microphone=microphone,
         camera="on" if seen else "off",
         speaking=speaking,
-        video=received[0] if received else None,
+        video=picture if track is not None and not track.is_switched_off else None,
+        link=participant.network_quality_level,
     )
+
+
+def _picture_of(participant: RemoteParticipant) -> str | None:
+    """Return the SID of the video that stands for somebody: the first that is on and received."""
+    found = (each for each in participant.video_tracks.values() if each.is_track_enabled and each.is_subscribed)
+    return next((publication.track_sid for publication in found), None)

@@ -28,14 +28,14 @@ def document(state: KioskState, now: datetime) -> dict[str, Any]:
         "mic_live": state.mic_live,
         "camera_live": state.camera_live,
         "speaker": {"state": _speaker(state.speaker), "volume": state.speaker.volume},
-        "layout": {"mode": "auto", "self_view": "pip"},
+        "layout": {"mode": "auto", "self_view": "pip", "spotlight": state.room.spotlight if state.room else None},
         "display": state.display,
         "network": {"state": state.network},
         "mqtt": state.mqtt,
         "clock": state.clock,
         "dnd_until": None,
         "incoming": None,
-        "quality": {"step": 0, "reason": None, "score": state.quality},
+        "quality": {"step": 0, "reason": None, "score": line.bars(state.quality)},
         "issues": [issue.code for issue in state.issues],
         "origin": str(state.origin),
         "people": people(state),
@@ -67,6 +67,7 @@ def people(state: KioskState) -> list[dict[str, Any]]:
             "microphone": person.microphone,
             "camera": person.camera,
             "speaking": person.speaking,
+            "link": line.bars(person.link),
         }
         for person in state.people
     ]

@@ -31,7 +31,7 @@ from appliance.devices.screens.base import (
 )
 from appliance.kiosk.line import bars, line
 from appliance.kiosk.state import CameraState, KioskState, MicrophoneState, Phase
-from appliance.kiosk.tiles import SELF_LARGE, TOUCH_SELF_LARGE, layout
+from appliance.kiosk.tiles import SELF_LARGE, TOUCH_SELF_LARGE, Layout, layout
 from appliance.kiosk.words import Words, duration
 
 SLOW_AFTER_S = 8  # joining: then it takes longer than usual (kiosk.md 7)
@@ -258,11 +258,17 @@ def _room_bar(state: KioskState, now: datetime, words: Words) -> Bar:
     )
 
 
+def call_layout(state: KioskState, wall: Wall) -> Layout:
+    """Return where everybody stands while in a room."""
+    spotlight = state.room.spotlight if state.room else None
+    return layout(state.people, wall, own_camera=state.camera is CameraState.LIVE, spotlight=spotlight)
+
+
 def _call(state: KioskState, now: datetime, words: Words, light: LineOfLight, wall: Wall) -> CallScene:
     bar = _room_bar(state, now, words)
     if light.cut is None:
         bar = replace(bar, middle_icon="mic", middle=words("mic.held" if light.pulse == "held" else "mic.on"))
-    placed = layout(state.people, wall, own_camera=state.camera is CameraState.LIVE)
+    placed = call_layout(state, wall)
     notice = ""
     if not state.people:
         notice = words("room.waiting")

@@ -38,12 +38,17 @@ from appliance.kiosk.effects import (
 )
 from appliance.kiosk.inputs import Input, JoinFailed, RoomClosed
 from appliance.kiosk.resume import TOUCH_S, Memory
+from appliance.kiosk.scenes import call_layout
 from appliance.kiosk.service_errors import UNREACHABLE
+from appliance.kiosk.state import KioskState, Phase
+from appliance.kiosk.tiles import sizes
 
 log = logging.getLogger(__name__)
 
 GOODBYE_S = 2.0
 """An orderly disconnect takes at most this long; then the devices are closed all the same (kiosk.md 3: 3 s)."""
+USUAL_HEIGHT_PX = 1080
+"""Of a screen while no display is connected."""
 FIRST_MEDIA_S = 15.0
 """From being let in to the first packet out or in (kiosk.md 4, step 6)."""
 
@@ -154,6 +159,17 @@ class Stage:
                     self.front_panel.move(button, pressed)
             case _:
                 raise AssertionError(f"not for the stage: {effect!r}")
+
+    def look(self, state: KioskState) -> None:
+        """Receive the pictures that the screen shows in this state, as large as it shows them, and no others.
+
+        While the link is lost nothing of it is changed: what stands on the screen then passes.
+        """
+        screen = self._devices.screen
+        if self._call is None or screen is None or state.phase is not Phase.IN_ROOM:
+            return
+        wall, height_px = screen.wall, screen.health().size[1] or USUAL_HEIGHT_PX
+        self._call.look_at(sizes(call_layout(state, wall), wall, height_px))
 
     def _switch_camera(self, on: bool) -> None:
         self._self_view(on)

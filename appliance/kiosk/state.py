@@ -116,13 +116,19 @@ class Person:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomView:
-    """The room the kiosk is in or on the way to. The SIDs are empty until it is connected."""
+    """The room the kiosk is in or on the way to. The SIDs are empty until it is connected.
+
+    Args:
+        dominant_speaker: SID of whoever of the others speaks now, None while nobody does.
+        spotlight: SID of whoever spoke last and is still here: large on the screen; None until somebody has.
+    """
 
     name: str
     sid: str = ""
     participant_sid: str = ""
     people: tuple[Person, ...] = ()
     dominant_speaker: str | None = None
+    spotlight: str | None = None
     recording: bool = False
 
 

@@ -1,12 +1,15 @@
 """Who stands where on the screen, in u, and by which letters where there is no picture (geometry.md). Pure."""
 
+import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from appliance.devices.screens.base import SELF_SLOT, Rect, SelfView, Tile, Wall
 from appliance.kiosk.state import Person
+from appliance.media_engine import Dimensions
+
+HEIGHT, TOUCH_HEIGHT = 135, 60  # of the screen in u
 
 STAND = 115.0
 EDGE = 8.0
@@ -43,17 +46,18 @@ def layout(
     *,
     own_camera: bool,
     self_view: bool = True,
-    mode: Literal["gallery", "speaker"] = "gallery",
+    spotlight: str | None = None,
 ) -> Layout:
-    """Lay out a call.
+    """Lay out a call as `auto` does (kiosk.md 7).
 
-    One other person fills the screen; more stand in a gallery of 2, 3 or 4 columns, or beside whoever speaks, who then
-    is large. Everybody keeps a place: whoever finds none is counted in the last tile.
+    One other person fills the screen; more stand in a gallery of 2, 3 or 4 columns until somebody speaks, then beside
+    whoever spoke last, who is large. Everybody keeps a place: whoever finds none is counted in the last tile.
 
     Args:
         people: in the order they keep, oldest first.
         own_camera: whether our own camera delivers; without it the self view shows that it is off.
         self_view: False leaves it out; the gallery then stands in the middle.
+        spotlight: SID of whoever is to be large. A touch panel has no room for that.
     """
     own = SELF_SLOT if own_camera else None
     if wall.touch:
@@ -67,9 +71,10 @@ def layout(
             (_tile(people[0], place, full=True),),
             SelfView(Rect(EDGE, STAND - h, w, h), own, framed=True) if self_view else None,
         )
-    if mode == "speaker":
+    main = next((person for person in people if person.sid == spotlight), None)
+    if main is not None:
         view = SelfView(SELF_SPEAKER, own, framed=True) if self_view else None
-        return Layout(_speaker(people, wall), view)
+        return Layout(_speaker(main, people, wall), view)
     w, h = SELF_GALLERY
     left = STAGE_X if self_view else (wall.width - (wall.width - STAGE_X - EDGE)) / 2
     stage = Rect(left, TOP, wall.width - STAGE_X - EDGE, STAND - TOP)
@@ -91,9 +96,18 @@ def _touch(people: Sequence[Person], wall: Wall, own: str | None, self_view: boo
     return Layout(_gallery(people, stage, TOUCH_GAP), view)
 
 
-def _speaker(people: Sequence[Person], wall: Wall) -> tuple[Tile, ...]:
-    """Whoever speaks, else who came first, is large; the others stand in a strip on the right, in their order."""
-    main = next((person for person in people if person.speaking), people[0])
+def sizes(placed: Layout, wall: Wall, height_px: int) -> Mapping[str, Dimensions]:
+    """Return how large each person is shown, in pixels, by participant SID; whoever is only counted is not listed."""
+    pixels = height_px / (TOUCH_HEIGHT if wall.touch else HEIGHT)
+    return {
+        tile.key: Dimensions(width=math.ceil(tile.place.w * pixels), height=math.ceil(tile.place.h * pixels))
+        for tile in placed.tiles
+        if tile.look != "rest"
+    }
+
+
+def _speaker(main: Person, people: Sequence[Person], wall: Wall) -> tuple[Tile, ...]:
+    """`main` is large; the others stand in a strip on the right, in their order."""
     others = [person for person in people if person is not main]
     wider = wall.width - 240
     x, y, w, h = SPEAKER_MAIN

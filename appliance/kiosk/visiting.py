@@ -116,7 +116,9 @@ def people_changed(turn: Turn, event: PeopleChanged) -> None:
     if room is None:
         return
     was_alone = not room.people
-    turn.set(room=replace(room, people=event.people, dominant_speaker=event.dominant_speaker))
+    here = {person.sid for person in event.people}
+    spotlight = next((sid for sid in (event.dominant_speaker, room.spotlight) if sid in here), None)
+    turn.set(room=replace(room, people=event.people, dominant_speaker=event.dominant_speaker, spotlight=spotlight))
     if turn.state.phase is Phase.IN_ROOM:
         watch_company(turn, was_alone=was_alone)
 

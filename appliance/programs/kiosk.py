@@ -20,7 +20,9 @@ import click
 from appliance import PRODUCT, __version__
 from appliance.broker import Broker, BrokerSettings, Will
 from appliance.client.connect import connect
+from appliance.client.link_report import NetworkQualityConfiguration
 from appliance.client.local_tracks import LocalTrack
+from appliance.client.options import BandwidthProfileOptions, VideoBandwidthProfile
 from appliance.client.room import Room
 from appliance.clock import Clock
 from appliance.devices import catalog
@@ -42,6 +44,7 @@ from appliance.kiosk.showing import Showing
 from appliance.kiosk.stage import Devices, Stage
 from appliance.kiosk.state import Device, KioskState, Phase, Speaker
 from appliance.kiosk.words import Words
+from appliance.media_engine import TrackPriority, VideoMode
 from appliance.programs.ready_file import write_ready_file
 from appliance.settings import load_settings
 from appliance.surfaces.base import Surface
@@ -52,6 +55,15 @@ from appliance.surfaces.systemd_notify import from_environment
 from appliance.system_clock import SystemClock
 
 log = logging.getLogger(__name__)
+
+WALL_PROFILE = BandwidthProfileOptions(
+    video=VideoBandwidthProfile(
+        mode=VideoMode.GRID,
+        dominant_speaker_priority=TrackPriority.HIGH,
+        client_track_switch_off_control="manual",
+    )
+)
+"""The tiles on the screen share the connection by their sizes; whoever speaks goes first where it does not suffice."""
 
 CONFIG_FOLDER = Path("/etc/room-kiosk")
 PANEL_USER = f"{PRODUCT}-panel"
@@ -200,7 +212,16 @@ async def run(settings: KioskSettings, ready_file: Path | None = None) -> None:
     tls = tls_for(service)
 
     async def join_room(token: str, room: str, tracks: Sequence[LocalTrack]) -> Room:
-        return await connect(token, url=service.url, name=room, tracks=tracks, ssl_context=tls)
+        return await connect(
+            token,
+            url=service.url,
+            name=room,
+            tracks=tracks,
+            ssl_context=tls,
+            dominant_speaker=True,
+            network_quality=NetworkQualityConfiguration(local=1, remote=1),
+            bandwidth_profile=WALL_PROFILE,
+        )
 
     async with AsyncExitStack() as stack:
         if screen is not None:
@@ -228,6 +249,7 @@ async def run(settings: KioskSettings, ready_file: Path | None = None) -> None:
                 gc.collect()
                 gc.freeze()  # before any card opens: the collector has little to walk then (kiosk-processes.md 4)
                 kiosk.perform_with(stage)
+                kiosk.watch(stage.look)
                 kiosk.submit(booted(devices, memory.recall(clock.now())))
                 await left_booting(kiosk)
                 shown = {"screen": screen_name(screen), "front panel": plate.kind}

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from appliance.client.local_tracks import LocalTrack
+from appliance.client.participants import NetworkQualityStats
 from appliance.errors import (
     DeviceMissing,
     ParticipantDuplicateIdentityError,
@@ -26,6 +27,7 @@ from appliance.kiosk.inputs import (
     Input,
     IssueSeen,
     JoinFailed,
+    LinkQuality,
     PeopleChanged,
     RoomClosed,
     RoomConnected,
@@ -37,7 +39,8 @@ from appliance.kiosk.inputs import (
 from appliance.kiosk.resume import Memory
 from appliance.kiosk.settings import RoomsServiceSettings
 from appliance.kiosk.stage import Devices, Stage
-from appliance.media_engine import TrackKind
+from appliance.kiosk.state import KioskState, Phase, RoomView
+from appliance.media_engine import Dimensions, TrackKind
 from appliance.system_clock import SystemClock
 from tests.support.conditions import until
 from tests.support.kiosk_fakes import FakeCamera, FakeLamps, FakeRoom, FakeScreen, FakeSound
@@ -95,6 +98,12 @@ class Theatre:
     async def heard(self, kind: type[Any], count: int = 1) -> Any:
         await until(f"{count} {kind.__name__}", lambda: len(of_kind(self.told, kind)) >= count)
         return of_kind(self.told, kind)[-1]
+
+
+def in_room(theatre: Theatre, phase: Phase = Phase.IN_ROOM, spotlight: str | None = None) -> KioskState:
+    """The state that follows from what was told last of people."""
+    people = of_kind(theatre.told, PeopleChanged)[-1].people
+    return KioskState(phase=phase, room=RoomView(name="lobby", people=people, spotlight=spotlight))
 
 
 def order(attempt: int = 1, **changes: Any) -> OpenRoom:
@@ -300,6 +309,7 @@ async def test_people_and_their_tracks_reach_state_screen_loudspeaker_and_events
         person = (await theatre.heard(PeopleChanged)).people[0]
         assert (person.name, person.microphone, person.camera, person.video) == ("anna", "on", "on", "MT2")
         assert theatre.sound.voices == {"MT1"}
+        stage.look(in_room(theatre))
         assert "MT2" in theatre.screen.slots
 
         theatre.room.switch(anna, "MT1", False)
@@ -381,3 +391,70 @@ async def test_a_track_that_is_refused_is_an_issue_and_the_call_goes_on() -> Non
         seen = await theatre.heard(IssueSeen)
         assert (seen.code, seen.present) == ("track_failed", True)
         assert stage.call is not None
+
+
+async def test_each_video_comes_as_large_as_it_is_shown_and_what_is_not_shown_does_not_come() -> None:
+    theatre = Theatre()
+    async with theatre.stage() as stage:
+        stage.perform(order())
+        await theatre.heard(RoomConnected)
+        for number in range(8):
+            person = theatre.room.come(f"PA{number}", f"Person {number}")
+            theatre.room.publish(person, f"MT{number}", TrackKind.VIDEO)
+        theatre.room.publish(person, "MT-second", TrackKind.VIDEO)
+        wanted = theatre.room.steering.wanted
+
+        stage.look(in_room(theatre, spotlight="PA7"))
+        assert wanted["MT7"] == (True, Dimensions(width=1543, height=868))
+        assert wanted["MT0"] == (True, Dimensions(width=234, height=132))
+        assert [sid for sid, (on, _) in wanted.items() if not on] == ["MT5", "MT6", "MT-second"]
+        assert set(theatre.screen.slots) - {"self"} == {"MT0", "MT1", "MT2", "MT3", "MT4", "MT7"}
+
+        told = theatre.room.steering.told
+        stage.look(in_room(theatre, spotlight="PA7"))
+        stage.look(in_room(theatre, Phase.RECONNECTING))
+        assert theatre.room.steering.told == told
+
+        stage.look(in_room(theatre, spotlight="PA6"))
+        assert wanted["MT6"] == (True, Dimensions(width=1543, height=868))
+        assert wanted["MT7"][0] is False
+        assert "MT7" not in theatre.screen.slots
+
+
+async def test_a_video_that_was_switched_off_leaves_initials_and_no_still_picture() -> None:
+    theatre = Theatre()
+    async with theatre.stage() as stage:
+        stage.perform(order())
+        await theatre.heard(RoomConnected)
+        anna = theatre.room.come("PA1", "anna")
+        theatre.room.publish(anna, "MT2", TrackKind.VIDEO)
+        stage.look(in_room(theatre))
+
+        theatre.room.switch_off(anna, "MT2")
+        off = of_kind(theatre.told, PeopleChanged)[-1].people[0]
+        slots = set(theatre.screen.slots)
+        theatre.room.switch_off(anna, "MT2", off=False)
+
+        assert (off.video, off.camera, slots) == (None, "on", {"self"})
+        assert of_kind(theatre.told, PeopleChanged)[-1].people[0].video == "MT2"
+        assert "MT2" in theatre.screen.slots
+        assert theatre.room.steering.wanted["MT2"][0] is True, "it is still looked at"
+
+
+async def test_speakers_and_how_good_the_links_are_reach_the_state() -> None:
+    theatre = Theatre()
+    theatre.room.come("PA1", "anna")
+    async with theatre.stage() as stage:
+        stage.perform(order())
+        await theatre.heard(RoomConnected)
+        [anna] = theatre.room.participants.values()
+
+        theatre.room.speak(anna)
+        theatre.room.local_participant.change_quality(NetworkQualityStats(level=2))
+        anna.change_quality(NetworkQualityStats(level=5))
+        last = of_kind(theatre.told, PeopleChanged)[-1]
+        stage.perform(CloseRoom(1))
+        await theatre.heard(RoomClosed)
+
+        assert (last.dominant_speaker, last.people[0].speaking, last.people[0].link) == ("PA1", True, 5)
+        assert of_kind(theatre.told, LinkQuality) == [LinkQuality(2), LinkQuality(None)]

@@ -12,14 +12,29 @@ from appliance.client.participants import LocalParticipant, RemoteParticipant
 from appliance.client.remote_tracks import RemoteAudioTrack, RemoteVideoTrack
 from appliance.client.room import Room, RoomState
 from appliance.devices.lamps.base import Lamp
+from appliance.devices.screens.base import ScreenHealth, Wall
 from appliance.errors import DeviceError, DeviceLost, RoomError
-from appliance.media_engine import TrackKind
+from appliance.media_engine import Dimensions, TrackKind, TrackPriority
 from appliance.signaling.states import (
     ParticipantState,
     RemoteParticipantState,
     RemoteTrackState,
-    TrackPriority,
 )
+
+
+class FakeSteering:
+    """What the service would be told of each track: whether it is looked at, and how large."""
+
+    def __init__(self) -> None:
+        self.wanted: dict[str, tuple[bool | None, Dimensions | None]] = {}
+        self.told = 0
+
+    def set_priority(self, track: str, priority: TrackPriority | None) -> None: ...
+
+    def hint(self, track: str, *, enabled: bool | None = None, dimensions: Dimensions | None = None) -> None:
+        before = self.wanted.get(track, (None, None))
+        self.wanted[track] = (before[0] if enabled is None else enabled, dimensions or before[1])
+        self.told += 1
 
 
 class FakeRoom(Emitter):
@@ -36,6 +51,7 @@ class FakeRoom(Emitter):
         self.local_participant = LocalParticipant()
         self.local_participant.sid = "PA0"
         self.disconnects = 0
+        self.steering = FakeSteering()
 
     async def disconnect(self) -> None:
         self.disconnects += 1
@@ -65,10 +81,25 @@ class FakeRoom(Emitter):
         )
         publication = person.tracks[sid]
         self.emit("track_published", publication, person)
-        track = RemoteAudioTrack(sid, sid) if kind is TrackKind.AUDIO else RemoteVideoTrack(sid, sid)
+        track: RemoteAudioTrack | RemoteVideoTrack
+        if kind is TrackKind.AUDIO:
+            track = RemoteAudioTrack(sid, sid)
+        else:
+            track = RemoteVideoTrack(sid, sid)
+            track.steer_by(self.steering, manually=True)
         person.subscribed(sid, track)
         self.emit("track_subscribed", track, publication, person)
         return track
+
+    def switch_off(self, person: RemoteParticipant, sid: str, off: bool = True) -> None:
+        """Let the service send a track no longer, or again."""
+        person.switched_off_or_on(sid, off)
+        publication = person.tracks[sid]
+        self.emit("track_switched_off" if off else "track_switched_on", publication.track, publication, person)
+
+    def speak(self, person: RemoteParticipant | None) -> None:
+        self.dominant_speaker = person
+        self.emit("dominant_speaker_changed", person)
 
     def switch(self, person: RemoteParticipant, sid: str, enabled: bool) -> None:
         person.switched(sid, enabled)
@@ -176,6 +207,13 @@ class FakeScreen:
 
     def drop_slot(self, key: str) -> None:
         self.slots.pop(key, None)
+
+    @property
+    def wall(self) -> Wall:
+        return Wall()
+
+    def health(self) -> ScreenHealth:
+        return ScreenHealth(state="shown", driver="fake", size=(1920, 1080), presented=0, restarts=0)
 
 
 class FakeLamps:

@@ -80,7 +80,8 @@ def in_call(
     bars: int = 4,
     mode: Literal["gallery", "speaker"] = "gallery",
 ) -> CallScene:
-    placed = layout(others, wall, own_camera=camera, mode=mode)
+    speaker = next((person.sid for person in others if person.speaking), others[0].sid if others else None)
+    placed = layout(others, wall, own_camera=camera, spotlight=speaker if mode == "speaker" else None)
     bar = Bar(
         left_icons=("camera",), left="Harbour", left_tone="paper", middle_icon="mic", middle="Microphone on",
         people=len(others) + 1, quality=bars, time="14:32",

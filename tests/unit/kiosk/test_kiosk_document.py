@@ -4,10 +4,10 @@ import json
 from dataclasses import replace
 
 from appliance.kiosk.document import document, public_document
-from appliance.kiosk.inputs import Capturing, GuestInvited, Join, SetMicrophone
+from appliance.kiosk.inputs import Capturing, GuestInvited, Join, LinkQuality, PeopleChanged, SetMicrophone
 from appliance.kiosk.state import Guest
 from tests.support import kiosk_documents
-from tests.support.kiosk_story import Story
+from tests.support.kiosk_story import ANNA, Story
 
 
 def test_it_has_every_key_that_the_panel_was_made_for() -> None:
@@ -31,6 +31,19 @@ def test_ourselves_count_among_the_participants() -> None:
     story = Story.in_room()
     room = document(story.state, story.now)["room"]
     assert (room["participants"], room["sid"], room["participant_sid"]) == (2, "RM1", "PA0")
+
+
+def test_it_tells_who_is_large_who_speaks_and_how_good_the_links_are_in_four_steps() -> None:
+    story = Story.in_room()
+    bert = replace(ANNA, sid="PA2", name="bert", speaking=True, link=1)
+    story.tell(PeopleChanged(attempt=story.attempt, people=(ANNA, bert), dominant_speaker="PA2"))
+    story.tell(LinkQuality(5))
+    tree = document(story.state, story.now)
+
+    assert tree["layout"]["spotlight"] == "PA2"
+    assert tree["room"]["dominant_speaker"] == "PA2"
+    assert tree["quality"]["score"] == 4
+    assert [(person["speaking"], person["link"]) for person in tree["people"]] == [(False, None), (True, 1)]
 
 
 def test_on_the_way_nobody_is_counted_yet() -> None:

@@ -21,6 +21,7 @@ from appliance.kiosk.inputs import (
     Join,
     Leave,
     Moment,
+    PeopleChanged,
     Resume,
     RoomConnected,
     RoomInterrupted,
@@ -418,3 +419,22 @@ def test_no_state_follows_that_may_not() -> None:
 
 def _moment(story: Story) -> Moment:
     return Moment(now=story.now, monotonic_s=story.monotonic_s)
+
+
+def test_whoever_spoke_last_stays_in_the_spotlight_until_they_leave() -> None:
+    story = Story.in_room()
+    bert = replace(ANNA, sid="PA2", name="bert")
+    seen: list[tuple[str | None, str | None]] = []
+
+    for people, speaker in (
+        ((ANNA, bert), None),
+        ((ANNA, bert), "PA2"),
+        ((ANNA, bert), None),
+        ((ANNA, bert), "PA1"),
+        ((ANNA, bert), "PA0"),
+        ((bert,), None),
+    ):
+        story.tell(PeopleChanged(attempt=story.attempt, people=people, dominant_speaker=speaker))
+        seen.append((story.room.dominant_speaker, story.room.spotlight))
+
+    assert seen == [(None, None), ("PA2", "PA2"), (None, "PA2"), ("PA1", "PA1"), ("PA0", "PA1"), (None, None)]

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from appliance.devices.screens.base import Rect, Wall
 from appliance.kiosk.state import Person
-from appliance.kiosk.tiles import columns, first_name, initials, layout
+from appliance.kiosk.tiles import columns, first_name, initials, layout, sizes
+from appliance.media_engine import Dimensions
 
 WALL = Wall()
 
@@ -62,7 +63,7 @@ def test_sixteen_fit_and_the_seventeenth_is_counted() -> None:
 def test_who_speaks_is_large_and_six_more_stand_in_a_strip_the_last_counting_the_rest() -> None:
     others = people(9)
     others[4] = replace(others[4], speaking=True)
-    placed = layout(others, WALL, own_camera=True, mode="speaker")
+    placed = layout(others, WALL, own_camera=True, spotlight="PA4")
     main, *strip = placed.tiles
     assert (main.key, main.place, main.look) == ("PA4", Rect(8, 6.6, 192.8, 108.4), "main")
     assert [tile.key for tile in strip] == ["PA0", "PA1", "PA2", "PA3", "PA5", "rest"]
@@ -71,6 +72,41 @@ def test_who_speaks_is_large_and_six_more_stand_in_a_strip_the_last_counting_the
     assert strip[0].name == "Person", "the first name only"
     assert placed.self_view is not None
     assert placed.self_view.place == Rect(10, 92.75, 36, 20.25)
+
+
+def test_the_spotlight_of_somebody_who_left_or_of_the_only_other_changes_nothing() -> None:
+    assert layout(people(3), WALL, own_camera=True, spotlight="PA9") == layout(people(3), WALL, own_camera=True)
+    assert layout(people(1), WALL, own_camera=True, spotlight="PA0") == layout(people(1), WALL, own_camera=True)
+    touch = Wall(100, touch=True)
+    assert layout(people(3), touch, own_camera=True, spotlight="PA0") == layout(people(3), touch, own_camera=True)
+
+
+@pytest.mark.parametrize(
+    ("count", "spotlight", "shown"),
+    [
+        (1, None, {"PA0": (1920, 968)}),
+        (2, None, {"PA0": (752, 423), "PA1": (752, 423)}),
+        (3, "PA2", {"PA0": (234, 132), "PA1": (234, 132), "PA2": (1543, 868)}),
+    ],
+)
+def test_how_large_everybody_is_shown_in_pixels(
+    count: int, spotlight: str | None, shown: dict[str, tuple[int, int]]
+) -> None:
+    placed = layout(people(count), WALL, own_camera=True, spotlight=spotlight)
+
+    assert {sid: (size.width, size.height) for sid, size in sizes(placed, WALL, 1080).items()} == shown
+
+
+def test_who_is_only_counted_has_no_size() -> None:
+    placed = layout(people(20), WALL, own_camera=True, spotlight="PA19")
+
+    assert sorted(sizes(placed, WALL, 720)) == ["PA0", "PA1", "PA19", "PA2", "PA3", "PA4"]
+
+
+def test_on_a_touch_panel_u_are_larger() -> None:
+    wall = Wall(100, touch=True)
+
+    assert sizes(layout(people(1), wall, own_camera=True), wall, 480)["PA0"] == Dimensions(width=800, height=328)
 
 
 def test_without_a_self_view_the_gallery_stands_in_the_middle() -> None:
