@@ -101,6 +101,17 @@ def test_the_small_wall_shows_initials_in_the_walls_layout(kiosk: FakeKiosk, ope
     assert left["x"] == below["x"] < right["x"]
 
 
+def test_on_the_small_wall_too_whoever_spoke_last_is_large_beside_the_others(kiosk: FakeKiosk, opened: Opened) -> None:
+    kiosk.become(kiosk_documents.in_room(layout={"mode": "auto", "self_view": "pip", "spotlight": "PA2"}))
+    tiles = opened.page.locator("#wall .tile:not(.us)")
+
+    expect(tiles).to_have_text(["JW", "AO", "林", "ل"])
+    main, first, second, _ = (box for box in (tile.bounding_box() for tile in tiles.all()) if box)
+    assert main["width"] > 6 * first["width"]
+    assert main["x"] + main["width"] < first["x"] == second["x"]
+    assert first["y"] < second["y"]
+
+
 @pytest.mark.parametrize(
     ("right", "shown"),
     [

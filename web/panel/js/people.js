@@ -36,6 +36,7 @@ function long(person) {
     build("div", { class: "grow" }, build("p", { class: "b" }, build("bdi", {}, person.name)), build("p", {}, t(says))),
     microphone(person),
     camera(person),
+    ...signal(person.link),
   );
 }
 

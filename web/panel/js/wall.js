@@ -61,19 +61,35 @@ export function places(count) {
   });
 }
 
+/** Return the places while somebody is large: theirs first, then a strip of up to six on the right. Pure. */
+export function placesBeside(count) {
+  const strip = Array.from({ length: Math.min(6, count - 1) }, (_, index) => [202.8, 6.6 - RAISED + index * 18.4, 29.2, 16.4]);
+  return [[8, 6.6 - RAISED, 192.8, 108.4], ...strip];
+}
+
+/** Return who is large: whoever spoke last, where there are several. */
+const spotlight = (state) => (state.people.length > 1 ? state.people.find((person) => person.sid === state.layout?.spotlight) : undefined);
+
 function tiles(state) {
-  const people = state.people.slice(0, 16);
-  return places(people.length).map((where, index) => {
+  const large = spotlight(state);
+  const people = large ? [large, ...state.people.filter((person) => person !== large)] : state.people.slice(0, 16);
+  const where = large ? placesBeside(people.length) : places(people.length);
+  const rest = people.length - where.length;
+  return where.map((box, index) => {
     const person = people[index];
-    const look = `${people.length === 1 ? "full" : ""} ${people.length > 4 ? "small" : ""} ${person.speaking && people.length > 1 ? "talks" : ""}`;
-    return place(build("div", { class: `tile ${look}` }, initials(person.name)), where);
+    const small = large ? index > 0 : people.length > 4;
+    const talks = person.speaking && people.length > 1 && !large;
+    const look = `${people.length === 1 ? "full" : ""} ${small ? "small" : ""} ${talks ? "talks" : ""}`;
+    const counts = rest > 0 && index === where.length - 1;
+    return place(build("div", { class: `tile ${look}` }, counts ? `+${rest + 1}` : initials(person.name)), box);
   });
 }
 
 function ownTile(state, large) {
   const open = state.camera_live;
   const one = state.people.length === 1;
-  const where = large ? [8, 53.3, 104, 58.5] : one ? [8, 87.05, 44, 24.75] : [8, 94.9, 30, 16.9];
+  const beside = spotlight(state) ? [10, 89.55, 36, 20.25] : [8, 94.9, 30, 16.9];
+  const where = large ? [8, 53.3, 104, 58.5] : one ? [8, 87.05, 44, 24.75] : beside;
   return place(build("div", { class: `tile us ${open ? "" : "closed"}` }, icon(open ? "camera" : "camera-off")), where);
 }
 
