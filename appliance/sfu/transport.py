@@ -20,6 +20,7 @@ from aiortc.rtcsctptransport import RTCSctpCapabilities, RTCSctpTransport
 from pylibsrtp import _binding
 
 from appliance.sfu.allowance import Allowance
+from appliance.sfu.sctp_guard import is_sound
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ class _Pipe:
         self._send_datagram(data)
 
 
-class _Association(RTCSctpTransport):
+class Association(RTCSctpTransport):
     """SCTP that a client cannot make us hold, or work, without end; what breaks it ends it and nothing else."""
 
     def __init__(self, dtls: RTCDtlsTransport) -> None:
@@ -125,7 +126,7 @@ class _Association(RTCSctpTransport):
 
     async def _handle_data(self, data: bytes) -> None:
         began = monotonic()
-        if not self._time.take(began, 0.0):
+        if not self._time.take(began, 0.0) or not is_sound(data):
             return
         try:
             await super()._handle_data(data)
@@ -263,7 +264,7 @@ class SecureTransport:
     def start_data(self, remote_port: int, max_message_size: int, on_channel: Callable[[RTCDataChannel], None]) -> None:
         """Begin the SCTP association; needs DTLS up. `on_channel` is called with each channel the client opens."""
         if self._sctp is None and not self._ended:
-            self._sctp = _Association(self._dtls)
+            self._sctp = Association(self._dtls)
             self._sctp.on("datachannel", on_channel)
             self._associating = asyncio.create_task(
                 self._sctp.start(RTCSctpCapabilities(max_message_size), remote_port), name="sfu sctp"
