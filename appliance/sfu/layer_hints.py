@@ -33,7 +33,8 @@ class LayerHints:
             del self._wanted[sid]
         for sid, producer in published.items():
             wanted = self._wanted.setdefault(sid, WantedLayers())
-            layers = wanted.update(len(producer.streams), producer.layer_of_use(), now)
+            come = [place for place, stream in enumerate(producer.streams) if stream.payload_type >= 0]
+            layers = wanted.update(max(come, default=-1) + 1, producer.layer_of_use(), now)
             if layers is not None:
                 self._emit(LayersWanted(track_sid=sid, layers=layers))
 

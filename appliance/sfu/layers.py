@@ -225,10 +225,17 @@ class WantedLayers:
     _unused_since: dict[int, float] = field(default_factory=dict)
 
     def update(self, count: int, highest: int, now: float) -> tuple[bool, ...] | None:
-        """Take how many layers there are and the highest of use; return what to tell, None for nothing."""
+        """Take how many layers have come so far and the highest of use; return what to tell, None for nothing.
+
+        Of a layer that never came nothing is told: the SDK leaves out those that its camera is too small for, and would
+        turn them on.
+        """
+        if count == 0:  # another connection, which knows of nothing
+            self.told = None
+            self._unused_since.clear()
         if count < 2:
             return None
-        before = self.told if self.told is not None and len(self.told) == count else (True,) * count
+        before = ((self.told or ()) + (True,) * count)[:count]
         layers = []
         for place in range(count):
             if place <= max(highest, 0):

@@ -17,6 +17,7 @@ START_BPS = 1_500_000.0
 """Presumed of a path that is not known yet: the first pictures are not held back, the first estimate comes late."""
 
 PROBE_S = 1.0
+_BEYOND = 1.2  # a line that is narrower by little than what the probe sends shows it too late
 PROBE_RISE_S = 0.5
 _JUDGE_S = 0.4  # after the last padding: a round trip, and what the receiver needs to notice
 _CALM_S = 2.0
@@ -139,7 +140,7 @@ class LinkBudget:
         elif next_bps is not None and wanted_bps > self.allowed_bps and is_calm and now >= self._next_probe:
             self._probe_from = now
             bold_bps = 0.0 if self._failed else min(wanted_bps, 2 * self.allowed_bps)
-            self._probe_target = min(max(next_bps, bold_bps), _PROBE_AT_MOST_BPS)
+            self._probe_target = min(max(_BEYOND * next_bps, bold_bps), _PROBE_AT_MOST_BPS)
             self._go_on(media_bps, now)
 
     def _go_on(self, media_bps: float, now: float) -> None:

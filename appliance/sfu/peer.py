@@ -129,6 +129,7 @@ class Peer:
         for track in tracks:
             producer = self._published.setdefault(track.sid, Producer(track, self.sid, self._flows))
             producer.track = track
+            producer.on_codec = self._router.codec_changed
         self._bind_publications()
 
     def receive(self, tracks: frozenset[TrackSid]) -> None:
@@ -451,7 +452,11 @@ class Peer:
 
     def _drop_unwanted(self) -> None:
         for sid, consumer in list(self._consumers.items()):
-            if sid not in self._wanted or self._router.find(sid) is not consumer.producer:
+            if (
+                sid not in self._wanted
+                or self._router.find(sid) is not consumer.producer
+                or (consumer.kind is not TrackKind.DATA and self._can_receive(consumer) == (consumer.error is not None))
+            ):
                 self._displace(consumer)
 
     def _displace(self, consumer: Consumer) -> None:
@@ -488,10 +493,15 @@ class Peer:
         self._relay.subscribe(consumer)
         return True
 
+    def _can_receive(self, consumer: Consumer) -> bool:
+        producer, connection = consumer.producer, self._connection
+        if connection is None or self._refusals.get(producer.track.sid, 0) >= _MOST_REFUSALS:
+            return False
+        return connection.sections.can_receive(consumer.kind.value, producer.codec)
+
     def _place_media(self, connection: Connection, consumer: Consumer, *, in_answer: bool) -> bool:
         sections, kind = connection.sections, consumer.kind.value
-        refusals = self._refusals.get(consumer.producer.track.sid, 0)
-        if not sections.can_receive(kind, consumer.producer.codec) or refusals >= _MOST_REFUSALS:
+        if not self._can_receive(consumer):
             consumer.error = _NO_CODEC
             return True
         section = sections.free_place(kind, in_answer=in_answer)

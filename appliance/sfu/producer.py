@@ -104,6 +104,8 @@ class InStream:
         self.kept = self.history.entries if self.has_nack or codec.name != "opus" else None
         if codec.name != self.codec:
             self.codec = codec.name
+            if self.producer is not None:
+                self.producer.on_codec()
             for slot in (*self.outs, *self.pending):
                 slot.use_codec(codec.name)
         return True
@@ -122,8 +124,13 @@ class InStream:
             return
         if not self.has_nack:
             self.missing.forget_old(now)
-        elif due := self.missing.due(now):
+            return
+        given_up = self.missing.given_up
+        if due := self.missing.due(now):
             self.connection.send_nack(self.ssrc, [index & 0xFFFF for index in due])
+        if self.missing.given_up > given_up and self.outs and self.codec != "opus":
+            # A picture lacks a part for good. A browser that decodes it waits for seconds before it says so.
+            self.request_keyframe(now)
 
     def admit(self, index: int, timestamp: int, payload: bytes, now: float) -> None:
         """Let the waiting slots begin with this packet, if one can begin with it."""
@@ -162,10 +169,14 @@ class InStream:
         return TrackFigures(packets=self.received, bytes=self.bytes, lost=lost)
 
 
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
 class Producer:
     """One published track and whoever consumes it.
 
-    `streams` holds its layers, lowest first. A data track has none.
+    `streams` holds its layers, lowest first. A data track has none. `on_codec` is called when it is another than before.
     """
 
     def __init__(self, track: PublishedTrack, owner_sid: str, on_flow: Callable[[PublishedTrack], None]) -> None:
@@ -174,6 +185,7 @@ class Producer:
         self.streams: list[InStream] = []
         self.consumers: set[Consumer] = set()
         self.reliability: Reliability | None = None
+        self.on_codec: Callable[[], None] = _nothing
         self._on_flow = on_flow
         self._flowed = False
 
@@ -207,7 +219,7 @@ class Producer:
     @property
     def codec(self) -> str | None:
         """What is being sent, once it is."""
-        return (self.streams[0].codec or None) if self.streams else None
+        return next((stream.codec for stream in self.streams if stream.codec), None)
 
     def layers(self, now: float) -> tuple[LayerFacts, ...]:
         """Return what is known of each layer. One has stopped that is silent while another is not."""

@@ -73,6 +73,10 @@ class Router:
             for member in self._members:
                 member.loudest_changed(self.loudest)
 
+    def codec_changed(self) -> None:
+        """What a track comes in is known now, or is another than before: not everybody can receive it."""
+        self._tell()
+
     def _tell(self) -> None:
         for member in self._members:
             member.tracks_changed()

@@ -189,5 +189,22 @@ def test_the_lowest_layer_stays_on_for_whoever_comes() -> None:
     assert wanted.update(2, -1, 1.0) == (True, False)
 
 
+def test_a_layer_that_comes_later_is_told_of_then() -> None:
+    wanted = WantedLayers(off_after_s=5.0)
+    wanted.update(2, 0, 1.0)
+    assert wanted.update(2, 0, 6.0) == (True, False)
+    assert wanted.update(3, 0, 7.0) is None
+    assert wanted.update(3, 0, 12.0) == (True, False, False)
+
+
+def test_another_connection_is_told_anew() -> None:
+    wanted = WantedLayers(off_after_s=1.0)
+    wanted.update(2, 0, 1.0)
+    assert wanted.update(2, 0, 2.0) == (True, False)
+    assert wanted.update(0, -1, 3.0) is None
+    assert wanted.update(2, 0, 4.0) is None
+    assert wanted.update(2, 0, 5.0) == (True, False)
+
+
 def test_a_single_layer_is_never_hinted() -> None:
     assert WantedLayers(off_after_s=0.0).update(1, -1, 1.0) is None
