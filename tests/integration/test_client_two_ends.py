@@ -225,6 +225,31 @@ async def test_a_failed_peer_connection_is_replaced_with_all_tracks(join: Any) -
     assert numbers == sorted(set(numbers))
 
 
+async def test_where_the_service_asks_for_another_peer_connection_everything_comes_back(
+    join: Any, service: AnsweringService
+) -> None:
+    chat = LocalDataTrack("chat")
+    alice = await join("alice", LocalVideoTrack(NumberedPictures(), "camera"), chat)
+    bob = await join("bob", LocalVideoTrack(NumberedPictures(), "camera"))
+    for room in (alice, bob):
+        await numbers_of(await remote_track(room, "camera"), 3)
+    [before] = alice._media.connections
+    heard: list[Any] = []
+
+    engines_end: Any = service.member("alice").media
+    engines_end._replace()
+
+    await until(lambda: [c.id for c in alice._media.connections if c.id != before.id and c.is_connected])
+    assert before.id not in {connection.id for connection in alice._media.connections}
+    for room in (alice, bob):
+        numbers = await numbers_of(await remote_track(room, "camera"), 5)
+        assert numbers == sorted(set(numbers))
+    (await remote_track(bob, "chat")).on("message", lambda data, _: heard.append(data))
+    chat.send("over the new one")
+    await until(lambda: heard == ["over the new one"])
+    assert alice.state is RoomState.CONNECTED
+
+
 @pytest.mark.parametrize(("token", "code"), [("wrong", 20107), ("full", 53105)])
 async def test_the_service_refuses_with_its_number(url: str, token: str, code: int) -> None:
     with pytest.raises(RoomError) as refusal:
