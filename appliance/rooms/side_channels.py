@@ -50,6 +50,9 @@ REPORTS_PER_S = 2.0
 MOST_REPORTS_AT_ONCE = 10
 """Of network quality, whose answer names everybody in the room; the SDK sends one a second."""
 
+MOST_REMEMBERED = 500
+"""Videos that were off once, and may be shown as such by a client that missed that they are on again."""
+
 MOST_OPENINGS = 200
 """Of one channel in one stay. Peer connections are replaced every few hours at most; a client may close for ever."""
 
@@ -141,6 +144,7 @@ class SideChannels:
         self._speaker_told: ParticipantSid | None = None
         self._off: frozenset[TrackSid] = frozenset()
         self._off_told: frozenset[TrackSid] = frozenset()
+        self._ever_off: dict[TrackSid, None] = {}  # in the order in which they were told, oldest first
         self._layers: dict[TrackSid, tuple[bool, ...] | None] = {}
         self._hints_told = 0
 
@@ -294,11 +298,10 @@ class SideChannels:
 
     def speaker(self, sid: ParticipantSid | None, *, repeat: bool = False) -> list[ServiceChannelMessage]:
         """Return what is to be said of who speaks now; `repeat` for a client that may have missed it."""
-        if self.label_of(Channel.ACTIVE_SPEAKER) is None:
+        if self.label_of(Channel.ACTIVE_SPEAKER) is None or (sid == self._speaker_told and not repeat):
             return []
-        known = self._speaker_told
         self._speaker_told = sid
-        return [] if sid == known and (sid is None or not repeat) else [ActiveSpeaker(participant=sid)]
+        return [ActiveSpeaker(participant=sid)]
 
     def switched(self, off: frozenset[TrackSid], on: frozenset[TrackSid]) -> list[ServiceChannelMessage]:
         """Note that videos were switched off, or on again; return what is to be said."""
@@ -306,11 +309,20 @@ class SideChannels:
         return self._switch_offs()
 
     def _switch_offs(self, *, repeat: bool = False) -> list[ServiceChannelMessage]:
+        """Return what is to be said of videos that are off, or on again.
+
+        On a new connection that is everything: what was said last on the old one may have been lost with it.
+        """
         if self.label_of(Channel.TRACK_SWITCH_OFF) is None:
             return []
         off = self._off if repeat else self._off - self._off_told
-        on = self._off_told - self._off
+        on = (self._ever_off.keys() if repeat else self._off_told) - self._off
         self._off_told = self._off
+        for track in off:
+            self._ever_off.pop(track, None)
+            self._ever_off[track] = None
+        while len(self._ever_off) > MOST_REMEMBERED:
+            del self._ever_off[next(iter(self._ever_off))]
         return [TrackSwitchOff(off=tuple(sorted(off)), on=tuple(sorted(on)))] if off or on else []
 
     def layers_wanted(self, track: TrackSid, layers: tuple[bool, ...] | None) -> list[ServiceChannelMessage]:

@@ -207,7 +207,6 @@ def test_a_speaker_that_nobody_could_be_told_of_is_told_later() -> None:
     made.greet("active_speaker-1")
 
     assert made.speaker(ANN, repeat=True) == [ActiveSpeaker(participant=ANN)]
-    assert made.speaker(ANN, repeat=True) == [ActiveSpeaker(participant=ANN)]
     replace_connection(made)
     assert made.speaker(None) == []
     made.greet("active_speaker-2")
@@ -231,8 +230,19 @@ def test_a_channel_that_opens_anew_tells_what_is_off_now_and_what_is_not_any_mor
     replace_connection(made)
     assert made.switched(frozenset({SCREEN}), frozenset({CAMERA})) == []
 
-    assert made.greet("track_switch_off-2") == [TrackSwitchOff(off=(SCREEN,), on=(CAMERA,))]
-    assert made.greet("track_switch_off-2") == [TrackSwitchOff(off=(SCREEN,))]
+    both = [TrackSwitchOff(off=(SCREEN,), on=(CAMERA,))]
+    assert made.greet("track_switch_off-2") == both
+    assert made.greet("track_switch_off-2") == both
+
+
+def test_what_was_on_again_is_told_anew_in_case_it_was_lost_with_the_connection() -> None:
+    made = listening(Channel.TRACK_SWITCH_OFF)
+    made.switched(frozenset({CAMERA}), frozenset())
+    made.switched(frozenset(), frozenset({CAMERA}))
+
+    replace_connection(made)
+
+    assert made.greet("track_switch_off-2") == [TrackSwitchOff(on=(CAMERA,))]
 
 
 def test_a_track_that_is_not_received_any_more_is_not_off_any_more() -> None:
