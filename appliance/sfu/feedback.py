@@ -19,11 +19,13 @@ TRANSPORT_CC_INTERVAL_S = 0.1
 class Missing:
     """The packets of one stream that should have come, by index.
 
-    The packet path pops from `wanted` what arrives late. `noted` counts all that were missing at first, ever.
+    The packet path pops from `wanted` what arrives late. `noted` counts all that were missing at first, ever,
+    `given_up` those that were asked for in vain.
     """
 
     wanted: dict[int, list[float]] = field(default_factory=dict)  # index → [first missed, last asked for, tries]
     noted: int = 0
+    given_up: int = 0
 
     def gap(self, first: int, last: int, now: float) -> bool:
         """Note that the indices first … last were jumped over; False where the gap is too long to be asked for."""
@@ -39,6 +41,7 @@ class Missing:
         """Return the indices to ask for now, oldest first; forget those that were asked for often or long enough."""
         for index in [i for i, (since, _, tries) in self.wanted.items() if self._hopeless(since, tries, now)]:
             del self.wanted[index]
+            self.given_up += 1
         asked = sorted(index for index, entry in self.wanted.items() if now - entry[1] >= NACK_REPEAT_S)
         for index in asked:
             self.wanted[index][1] = now

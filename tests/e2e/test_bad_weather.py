@@ -55,6 +55,14 @@ class Call:
     def relays(self) -> list[LossyRelay]:
         return [proxy.relay for proxy in self.proxies if proxy.relay is not None]
 
+    def freezes_in_s(self, seconds: float) -> int:
+        """Return how many freezes one page counted at most in so long a time."""
+        before = self.counted()
+        sleep(self.pages[0], seconds)
+        return max(
+            late["freezeCount"] - early["freezeCount"] for early, late in zip(before, self.counted(), strict=True)
+        )
+
     def well_after_s(self) -> float:
         """Wait until both pictures move, fifteen frames each; return how long it took."""
         began = time.monotonic()
@@ -88,21 +96,23 @@ def sleep(page: Application, seconds: float) -> None:
 
 
 def test_five_percent_loss_on_both_hops_freezes_nothing(call: Call, record_property: Any) -> None:
-    before = call.counted()
+    fine = call.freezes_in_s(4)
+    before, sent = call.counted(), [page.call("framesSent") for page in reversed(call.pages)]
     lost_before = [relay.up.lost + relay.down.lost for relay in call.relays()]
 
     call.weather(Weather(loss=0.05, delay_s=0.005, reorder=0.02))
     sleep(call.pages[0], 6)
 
+    sent = [page.call("framesSent") - then for page, then in zip(reversed(call.pages), sent, strict=True)]
     after = call.counted()
     for relay, lost in zip(call.relays(), lost_before, strict=True):
         assert relay.up.lost + relay.down.lost > lost + 15, "the link really was bad"
-    for early, late in zip(before, after, strict=True):
-        record_property("5 % loss", counts(early, late))
-        assert late["framesDecoded"] - early["framesDecoded"] > 0.9 * 6 * SIZE[2]
+    for early, late, frames in zip(before, after, sent, strict=True):
+        record_property("5 % loss", {**counts(early, late), "sent": frames})
+        assert late["framesDecoded"] - early["framesDecoded"] > 0.95 * frames - 3
         assert late["nackCount"] > early["nackCount"], "repaired by asking again"
         assert late["pliCount"] - early["pliCount"] <= 1, "not by whole pictures"
-        assert late["freezeCount"] - early["freezeCount"] <= 1, "one may be the machine's own, while it does much else"
+        assert late["freezeCount"] - early["freezeCount"] <= fine + 2, "a busy machine has some of its own"
 
 
 @pytest.mark.parametrize(
@@ -139,5 +149,4 @@ def test_after_a_second_of_nothing_the_picture_comes_back_by_one_key_frame(call:
             "meanwhile", {key: late[key] - early[key] for key in late if key.endswith(("Count", "Decoded"))}
         )
         assert late["keyFramesDecoded"] - early["keyFramesDecoded"] <= 4, "requests are held together"
-        assert late["freezeCount"] - early["freezeCount"] <= 2
     assert [page.events("room:disconnected") for page in call.pages] == [[], []]

@@ -206,6 +206,18 @@ app.preflight = (token, wsServer) => new Promise((resolve) => {
   test.on('failed', (error, report) => resolve({ code: error.code ?? String(error), report, progress }));
 });
 
+// How many frames of video the living connections have sent, layers together.
+app.framesSent = async () => {
+  let frames = 0;
+  for (const connection of connections) {
+    if (connection.connectionState !== 'connected') continue;
+    for (const entry of (await connection.getStats()).values()) {
+      if (entry.type === 'outbound-rtp' && entry.kind === 'video') frames += entry.framesSent;
+    }
+  }
+  return frames;
+};
+
 // How each living connection goes: the type of its own candidate in use, and over what a relay is reached.
 app.paths = async () => {
   const found = [];

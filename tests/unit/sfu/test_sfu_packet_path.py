@@ -94,6 +94,25 @@ def test_a_gap_is_asked_for_at_once_and_the_retransmission_fills_it(pair: tuple[
     assert got[2].timestamp - got[0].timestamp == 3000
 
 
+def test_what_never_comes_again_is_made_up_for_by_a_key_frame(pair: tuple[Participant, Participant]) -> None:
+    alice, bob = pair
+    producer = producer_of(alice)
+    subscribe(bob, producer)
+    alice.send(write_rtp(VP8, 10, 0, VIDEO, KEYFRAME))
+    alice.send(write_rtp(VP8, 12, 9000, VIDEO, DELTA))
+    alice.take()
+    [stream] = producer.streams
+    start = alice.connection.now()
+
+    asked = []
+    for number in range(1, 15):
+        stream.tick(start + 2.0 + 0.06 * number)
+        asked += [report for data in alice.take()[1] for report in rtcp.read_compound(data)]
+
+    assert asked.count(rtcp.KeyframeRequest(VIDEO)) == 1
+    assert isinstance(asked[-1], rtcp.KeyframeRequest), "once nothing else helps"
+
+
 @pytest.mark.parametrize(
     "payload",
     [b"", b"\x00", (10).to_bytes(2, "big") + b"known already", (400).to_bytes(2, "big") + b"never sent"],
