@@ -57,11 +57,10 @@ class Call:
 
     def freezes_in_s(self, seconds: float) -> int:
         """Return how many freezes one page counted at most in so long a time."""
-        before = self.counted()
+        before = [int(each["freezeCount"]) for each in self.counted()]
         sleep(self.pages[0], seconds)
-        return max(
-            late["freezeCount"] - early["freezeCount"] for early, late in zip(before, self.counted(), strict=True)
-        )
+        after = [int(each["freezeCount"]) for each in self.counted()]
+        return max(late - early for early, late in zip(before, after, strict=True))
 
     def well_after_s(self) -> float:
         """Wait until both pictures move, fifteen frames each; return how long it took."""
