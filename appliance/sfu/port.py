@@ -14,7 +14,7 @@ import psutil
 from appliance.errors import ConfigurationError
 from appliance.sfu.forwarding import Address, PacketPath
 from appliance.sfu.media_loop import add_media_reader, remove_media_reader
-from appliance.sfu.stun import binding_success, read_binding_request
+from appliance.sfu.stun import binding_success, named_user, read_binding_request
 from appliance.sfu.transport import Handshakes
 
 if TYPE_CHECKING:
@@ -127,14 +127,11 @@ class MediaPort:
             connection.dtls_arrived(data, address, sock)
 
     def _check_arrived(self, data: bytes, address: Address, sock: socket.socket) -> None:
-        request = read_binding_request(data)
-        if request is None:
-            return
-        connection = self._connections.get(request.local_ufrag)
-        password = connection.password_of(request.local_ufrag) if connection is not None else None
-        if connection is None or password is None or not connection.may_check():
+        connection = self._connections.get(named_user(data) or "")
+        if connection is None or not connection.may_check() or (request := read_binding_request(data)) is None:
             return  # silently: whoever does not know the password learns nothing
-        if not request.is_authentic(password):
+        password = connection.password_of(request.local_ufrag)
+        if password is None or not request.is_authentic(password):
             return
         answer = binding_success(request.transaction_id, (address[0], address[1]), password)
         try:

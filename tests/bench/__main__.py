@@ -2,9 +2,9 @@
 
 import argparse
 
-from tests.bench import call, rest, sfu, start
+from tests.bench import call, junk, rest, sfu, start
 
-MEASUREMENTS = {"call": call.run, "start": start.run, "rest": rest.run, "sfu": sfu.run}
+MEASUREMENTS = {"call": call.run, "start": start.run, "rest": rest.run, "sfu": sfu.run, "junk": junk.run}
 
 
 def main() -> None:

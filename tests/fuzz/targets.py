@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count, cycle
 from typing import Any
 
 import pylibsrtp
@@ -81,6 +82,22 @@ def _table() -> tuple[Participant, Participant]:
 ALICE, BOB = _table()
 
 
+class Tables:
+    """A table that was used before, and now and then a fresh one: to lay one takes longer than to use it."""
+
+    def __init__(self) -> None:
+        self._turns = cycle(range(50))
+        self._laid = _table()
+
+    def next(self) -> tuple[Participant, Participant]:
+        if next(self._turns) == 0:
+            self._laid = _table()
+        return self._laid
+
+
+PLAIN_TABLES, MANGLED_TABLES = Tables(), Tables()
+NUMBERS = count(1, 8)
+
 # --- the media port
 
 
@@ -117,7 +134,7 @@ def rtcp(data: bytes) -> None:
 
 def rtp(data: bytes) -> None:
     """Authentic packets, in any order and of any shape, then a subscriber that asks for some again."""
-    alice, bob = _table()
+    alice, bob = PLAIN_TABLES.next()
     inputs = Inputs(data)
     while inputs:
         kind, size = inputs.number(1), inputs.number(1)
@@ -138,10 +155,42 @@ def rtp(data: bytes) -> None:
             alice.send(packet)
         alice.connection.tick(alice.connection.now())
     for slot in bob.connection._slots.values():
-        slot.resend(tuple(range(0, 65536, 1 + len(data))), bob.connection.now())
+        slot.resend(tuple(range(0, 65536, 257)), bob.connection.now())
     known = {ssrc for slot in bob.connection._slots.values() for ssrc in (slot.ssrc, slot.rtx_ssrc)}
     for got in bob.take_media():
         assert got.ssrc in known
+
+
+def mangled(data: bytes) -> None:
+    """Authentic packets on whose way somebody cuts, lengthens, changes, doubles and reorders."""
+    alice, bob = MANGLED_TABLES.next()
+    first = next(NUMBERS)
+    said = [struct.pack("!HI", 0x1000, number) for number in range(first, first + 8)]
+    datagrams = [
+        alice._tx.protect(write_rtp(96, first + place, 90 * (first + place), 2001, payload))
+        for place, payload in enumerate(said)
+    ]
+    alice.send_raw(datagrams[0])
+    inputs = Inputs(data)
+    while inputs:
+        datagram = bytearray(datagrams[inputs.number(1) % len(datagrams)])
+        change, place = inputs.number(1), inputs.number(1) % len(datagram)
+        match change % 5:
+            case 0:
+                del datagram[place:]
+            case 1:
+                datagram += inputs.piece(place)
+            case 2:
+                datagram[place] ^= change >> 3 or 1
+            case 3:
+                datagram += bytes(2048)
+            case _:
+                pass
+        alice.send_raw(bytes(datagram))
+    got = [packet.payload for packet in bob.take_media()]
+    assert len(got) == len(set(got))
+    assert said[0] in got
+    assert set(got) <= set(said)
 
 
 def description(data: bytes) -> None:
@@ -154,7 +203,9 @@ def description(data: bytes) -> None:
     for section in connection.sections:
         if section.is_media:
             connection.new_slot(section)
-    sdp, _ = connection.describe(setup="passive")
+    sdp, answered = connection.describe(setup="passive")
+    if all(section.rejected for section in answered):
+        return  # and then it says nothing of a transport
     assert [section.mid for section in read_description(sdp).sections] == [s.mid for s in described.sections]
 
 
@@ -266,6 +317,7 @@ TARGETS = {
     "datagrams": Target(datagrams, (b"\x00\x10" + b"\x80\x60" + bytes(140),)),
     "rtcp": Target(rtcp, (_REPORTS, _REPORTS * 3, struct.pack("!BBH", 0x81, 201, 7) + bytes(28))),
     "rtp": Target(rtp, (_VP8 * 3, b"\x03\x20" + bytes(33))),
+    "mangled": Target(mangled, (bytes([0, 4, 0, 1, 4, 0, 0, 4, 0]), bytes(range(3, 40)))),
     "description": Target(description, (CHROMIUM_OFFER.encode(),)),
     "sctp": Target(sctp, (b"\x00\x00\x03\x10" + bytes(16), b"\x00\x03\x00\x00\xc0\x04" + bytes(20))),
     "signaling": Target(signaling, (_HELLO, _CONNECT, b'{"type":"welcome","negotiatedTimeout":5000}')),
