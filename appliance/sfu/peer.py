@@ -452,12 +452,13 @@ class Peer:
 
     def _drop_unwanted(self) -> None:
         for sid, consumer in list(self._consumers.items()):
-            if (
-                sid not in self._wanted
-                or self._router.find(sid) is not consumer.producer
-                or (consumer.kind is not TrackKind.DATA and self._can_receive(consumer) == (consumer.error is not None))
-            ):
+            is_meant = sid in self._wanted and self._router.find(sid) is consumer.producer
+            if not is_meant or self._has_other_fate(consumer):
                 self._displace(consumer)
+
+    def _has_other_fate(self, consumer: Consumer) -> bool:
+        """Tell whether what comes can be received and was refused, or the other way round: codecs become known late."""
+        return consumer.kind is not TrackKind.DATA and self._can_receive(consumer) == (consumer.error is not None)
 
     def _displace(self, consumer: Consumer) -> None:
         """Take a subscription out of its place; if it is still wanted, it gets another, and a new id with it."""

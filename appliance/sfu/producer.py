@@ -176,7 +176,7 @@ def _nothing() -> None:
 class Producer:
     """One published track and whoever consumes it.
 
-    `streams` holds its layers, lowest first. A data track has none. `on_codec` is called when it is another than before.
+    `streams` holds its layers, lowest first. A data track has none. `on_codec` is called when that changes.
     """
 
     def __init__(self, track: PublishedTrack, owner_sid: str, on_flow: Callable[[PublishedTrack], None]) -> None:

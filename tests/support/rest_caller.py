@@ -5,7 +5,7 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.support.stack import Stack
@@ -32,13 +32,13 @@ class RestCaller:
         # Loopback, whatever proxy the environment names.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
-    def __call__(self, method: str, path: str, form: Mapping[str, str] | None = None) -> Any:
+    def __call__(self, method: str, path: str, form: Mapping[str, str | Sequence[str]] | None = None) -> Any:
         """Return the body of a success.
 
         Raises:
             RestFailure: any other answer.
         """
-        data = None if method == "GET" else urllib.parse.urlencode(form or {}).encode()
+        data = None if method == "GET" else urllib.parse.urlencode(form or {}, doseq=True).encode()
         request = urllib.request.Request(self._service + path, data, method=method)
         request.add_header("Authorization", self._authorization)
         try:
