@@ -8,6 +8,7 @@ from typing import Any
 import pytest_asyncio
 from aiortc import RTCDataChannel
 
+from appliance.client.descriptions import sections
 from appliance.client.local_tracks import (
     EncodedAudioSource,
     LocalAudioTrack,
@@ -119,6 +120,20 @@ async def test_without_tracks_the_first_offer_has_audio_and_video_and_ice_connec
     assert offered_sections(ends.listening.sent[0]) == ["m=audio", "m=video"]
     assert ends.listening.sent[0].description is not None
     assert ends.listening.sent[0].description.revision == 1
+
+
+async def test_pictures_are_offered_in_the_codec_that_is_preferred() -> None:
+    listening = Listening()
+    connection = PeerConnection(PeerConnectionSettings(loopback=True, video_codecs=("h264",)), listening)
+    connection.set_tracks([LocalVideoTrack(NumberedPictures(), "camera")])
+    async with asyncio.timeout(20):
+        state = await listening.to_server.get()
+    await connection.close()
+
+    assert state.description is not None
+    [video] = [section for section in sections(state.description.sdp or "") if section.kind == "video"]
+    assert video.codecs[0] == "H264"
+    assert "VP8" in video.codecs
 
 
 async def test_raw_pictures_and_sound_arrive(ends: Ends) -> None:
