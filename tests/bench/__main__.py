@@ -1,23 +1,40 @@
-"""`./run bench [call] [start] [rest] [sfu] [--write]`: run the measurements, print them, and with --write keep them."""
+"""`./run bench [NAME ...] [--write]`: run the measurements, print them, and with --write keep them.
+
+`soak` runs only where it is named: it lasts `--minutes`.
+"""
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 
-from tests.bench import call, junk, rest, sfu, start
+from tests.bench import call, cycles, growth, junk, rest, sfu, soak, start
 
-MEASUREMENTS = {"call": call.run, "start": start.run, "rest": rest.run, "sfu": sfu.run, "junk": junk.run}
+MEASUREMENTS = {
+    "call": call.run,
+    "start": start.run,
+    "rest": rest.run,
+    "sfu": sfu.run,
+    "growth": growth.run,
+    "junk": junk.run,
+    "cycles": cycles.run,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
-    parser.add_argument("names", nargs="*", help=f"of {', '.join(MEASUREMENTS)}; default all", metavar="NAME")
+    parser.add_argument(
+        "names", nargs="*", help=f"of {', '.join([*MEASUREMENTS, 'soak'])}; default all but soak", metavar="NAME"
+    )
     parser.add_argument("--write", action="store_true", help="put the figures into docs/performance.md")
     parser.add_argument("--seconds", type=float, default=30.0, help="length of an interval (default 30)")
+    parser.add_argument("--minutes", type=float, default=30.0, help="length of the soak (default 30)")
     arguments = parser.parse_args()
-    unknown = set(arguments.names) - set(MEASUREMENTS)
+    known: dict[str, Callable[..., None]] = {**MEASUREMENTS, "soak": partial(soak.run, minutes=arguments.minutes)}
+    unknown = set(arguments.names) - set(known)
     if unknown:
-        parser.error(f"no measurement {', '.join(sorted(unknown))}; there are {', '.join(MEASUREMENTS)}")
+        parser.error(f"no measurement {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     for name in arguments.names or MEASUREMENTS:
-        MEASUREMENTS[name](seconds=arguments.seconds, write=arguments.write)
+        known[name](seconds=arguments.seconds, write=arguments.write)
 
 
 if __name__ == "__main__":

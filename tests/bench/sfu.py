@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import statistics
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,10 +34,11 @@ OURS, JANUS, JANUS_ONE = "ours", "Janus", "Janus, one loop"
 
 @dataclass(frozen=True)
 class Turn:
-    """One engine at one point, once."""
+    """One engine at one point, once. `load_percent`: CPU of the load generator, of one core."""
 
     cpu_us: float
     cpu_percent: float
+    load_percent: float
     rss_mb: float
     outcome: Outcome
 
@@ -54,10 +55,14 @@ class Engines:
     def names(self) -> list[str]:
         return [OURS, *self._janus]
 
+    def token(self, identity: str, room: str) -> str:
+        """Mint an access token for a room of ours."""
+        return self._stack.token(identity, room=room)
+
     def pid(self, name: str) -> int:
         return self._stack.rooms.pid if name == OURS else self._janus[name].pid
 
-    def order(self, name: str, rooms: Sequence[Room], seconds: float, *, simulcast: bool = False) -> Order:
+    def order(self, name: str, rooms: Sequence[Room], seconds: float) -> Order:
         """Return what to tell the load; rooms of ours are new ones each time."""
         if name != OURS:
             url, address = self._janus[name].url, own_address() or ""
@@ -65,7 +70,7 @@ class Engines:
         self._visits += 1
         names = [f"bench-{self._visits}-{number}" for number in range(len(rooms))]
         tokens = [
-            self._stack.token(f"person-{index}", room=name)
+            self.token(f"person-{index}", name)
             for name, room in zip(names, rooms, strict=True)
             for index in range(room.publishers + room.watchers)
         ]
@@ -77,7 +82,6 @@ class Engines:
             seconds=seconds,
             room_names=names,
             tokens=tokens,
-            simulcast=simulcast,
         )
 
 
@@ -93,20 +97,28 @@ def engines(folder: Path, *, with_janus: bool = True) -> Iterator[Engines]:
         yield Engines(stack, janus)
 
 
-def take_turn(found: Engines, load: Load, name: str, rooms: Sequence[Room], seconds: float) -> Turn:
-    """Fill the rooms at one engine, measure, and empty them again."""
-    order = found.order(name, rooms, seconds)
+def take_turn(
+    found: Engines,
+    load: Load,
+    name: str,
+    rooms: Sequence[Room],
+    seconds: float,
+    change: Callable[[Order], Order] = lambda order: order,
+) -> Turn:
+    """Fill the rooms at one engine, measure, and empty them again. `change` has the last word on the order."""
+    order = change(found.order(name, rooms, seconds))
     load.begin(order)
     pid = found.pid(name)
     load.mark()
-    began = cpu_seconds(pid)
+    began, load_began = cpu_seconds(pid), cpu_seconds(load.pid)
     _wait(seconds)
-    cpu = cpu_seconds(pid) - began
+    cpu, load_cpu = cpu_seconds(pid) - began, cpu_seconds(load.pid) - load_began
     rss = resident_mb(pid)
     outcome = load.finish()
     return Turn(
         cpu_us=cpu / max(1, outcome.delivered) * 1e6,
         cpu_percent=100 * cpu / outcome.seconds,
+        load_percent=100 * load_cpu / outcome.seconds,
         rss_mb=rss,
         outcome=outcome,
     )

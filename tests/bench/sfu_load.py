@@ -13,7 +13,7 @@ from random import Random
 from typing import Any, Literal
 
 from tests.bench.sfu_seats import Janus, JanusSeat, OurSeat, Seat
-from tests.bench.sfu_streams import PLAIN, SIMULCAST, Receiving, SentTimes
+from tests.bench.sfu_streams import ESTIMATE_BPS, PLAIN, SIMULCAST, Receiving, SentTimes, recorded_video
 from tests.support.conditions import until
 
 SETTLE_S = 1.5
@@ -36,7 +36,8 @@ class Order:
     """Fill these rooms at an engine, let it run in, measure for `seconds`.
 
     `tokens` are one for each participant, room by room, publishers first; Janus needs none. `address` is
-    where the participants of Janus are.
+    where the participants of Janus are; `estimate_bps` what each says it can take in; `decodable`:
+    send what a decoder can show.
     """
 
     engine: Literal["ours", "janus"]
@@ -48,6 +49,8 @@ class Order:
     simulcast: bool = False
     settle_s: float = SETTLE_S
     address: str = ""
+    estimate_bps: int = ESTIMATE_BPS
+    decodable: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ class Outcome:
     expected: int
     delivered: int
     resent: int
+    audio_expected: int
+    audio_delivered: int
     latency_ms: Mapping[str, float]
     feedback: Mapping[str, int] = field(default_factory=dict)
 
@@ -69,6 +74,10 @@ class Outcome:
     @property
     def share(self) -> float:
         return self.delivered / self.expected if self.expected else 0.0
+
+    @property
+    def audio_share(self) -> float:
+        return self.audio_delivered / self.audio_expected if self.audio_expected else 0.0
 
 
 class Load:
@@ -154,7 +163,7 @@ class _Running:
         self._times = SentTimes()
         self._rooms: list[list[Seat]] = []
         self._janus: Janus | None = None
-        self._before: tuple[float, list[int], int, int] = (0.0, [], 0, 0)
+        self._before = _Counts(0.0, [], [], 0, 0, 0)
 
     @property
     def _seats(self) -> list[Seat]:
@@ -176,7 +185,9 @@ class _Running:
         for order, room in zip(self._order.rooms, self._rooms, strict=True):
             for seat in room:
                 others = order.publishers - (seat.sending is not None)
-                if seat.receiving is not None and len(seat.receiving.by_ssrc) < 2 * others:
+                # Of simulcast an engine may leave out what an estimate does not allow; sound always comes.
+                streams = others if self._order.simulcast else 2 * others
+                if seat.receiving is not None and len(seat.receiving.by_ssrc) < streams:
                     return False
         return True
 
@@ -184,12 +195,22 @@ class _Running:
         tokens = iter(self._order.tokens)
         number = 0
         layers = SIMULCAST if self._order.simulcast else PLAIN
+        recorded = recorded_video() if self._order.decodable else []
         for order, name in zip(self._order.rooms, self._order.room_names, strict=True):
             seats: list[Seat] = []
             self._rooms.append(seats)
             for place in range(order.publishers + order.watchers):
                 mine = layers if place < order.publishers else ()
-                seat = OurSeat(self._order.url, next(tokens), name, self._times, number, mine)
+                seat = OurSeat(
+                    self._order.url,
+                    next(tokens),
+                    name,
+                    self._times,
+                    number,
+                    mine,
+                    self._order.estimate_bps,
+                    recorded,
+                )
                 number += 1
                 seats.append(seat)
                 await seat.enter()
@@ -217,16 +238,20 @@ class _Running:
             receiving.measuring = True
         self._before = self._counts()
 
-    def _counts(self) -> tuple[float, list[int], int, int]:
-        sent = [sum(s.sending.sent for s in room if s.sending is not None) for room in self._rooms]
+    def _counts(self) -> "_Counts":
         receiving = self._receiving
-        now = asyncio.get_running_loop().time()
-        return now, sent, sum(r.count for r in receiving), sum(r.resent for r in receiving)
+        sending = [[seat.sending for seat in room if seat.sending is not None] for room in self._rooms]
+        return _Counts(
+            at=asyncio.get_running_loop().time(),
+            sent=[sum(s.sent for s in room) for room in sending],
+            audio_sent=[sum(len(s.audio.times) for s in room) for room in sending],
+            delivered=sum(r.count for r in receiving),
+            audio_delivered=sum(r.audio for r in receiving),
+            resent=sum(r.resent for r in receiving),
+        )
 
     def outcome(self) -> Outcome:
-        began, sent_before, count_before, resent_before = self._before
-        ended, sent, count, resent = self._counts()
-        new = [after - before for after, before in zip(sent, sent_before, strict=True)]
+        before, after = self._before, self._counts()
         latencies = sorted(value / 1e6 for receiving in self._receiving for value in receiving.latencies_ns)
         feedback: dict[str, int] = {}
         for seat in self._seats:
@@ -234,14 +259,19 @@ class _Running:
                 for name, times in seat.sending.heard.items():
                     feedback[name] = feedback.get(name, 0) + times
         return Outcome(
-            seconds=ended - began,
-            sent=sum(new),
-            expected=sum(n * room.fan_out for n, room in zip(new, self._order.rooms, strict=True)),
-            delivered=count - count_before,
-            resent=resent - resent_before,
+            seconds=after.at - before.at,
+            sent=sum(after.sent) - sum(before.sent),
+            expected=self._fanned_out(before.sent, after.sent),
+            delivered=after.delivered - before.delivered,
+            resent=after.resent - before.resent,
+            audio_expected=self._fanned_out(before.audio_sent, after.audio_sent),
+            audio_delivered=after.audio_delivered - before.audio_delivered,
             latency_ms=_quantiles(latencies),
             feedback=feedback,
         )
+
+    def _fanned_out(self, before: Sequence[int], after: Sequence[int]) -> int:
+        return sum((b - a) * room.fan_out for a, b, room in zip(before, after, self._order.rooms, strict=True))
 
     async def end(self) -> None:
         rooms, self._rooms = self._rooms, []
@@ -249,6 +279,18 @@ class _Running:
         if self._janus is not None:
             await self._janus.__aexit__(None, None, None)
             self._janus = None
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Totals since the load began; what was sent is by room."""
+
+    at: float
+    sent: Sequence[int]
+    audio_sent: Sequence[int]
+    delivered: int
+    audio_delivered: int
+    resent: int
 
 
 def _quantiles(ordered: Sequence[float]) -> dict[str, float]:

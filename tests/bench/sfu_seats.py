@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -44,11 +45,19 @@ class OurSeat(RawParticipant):
     """A participant of the rooms service: one peer connection both ways, the client offering first."""
 
     def __init__(
-        self, url: str, token: str, room: str, times: SentTimes, number: int, layers: tuple[VideoLayer, ...]
+        self,
+        url: str,
+        token: str,
+        room: str,
+        times: SentTimes,
+        number: int,
+        layers: tuple[VideoLayer, ...],
+        estimate_bps: int,
+        recorded: Sequence[Sequence[bytes]] = (),
     ) -> None:
         self.line = Line(LOOPBACK)
-        self.sending = Sending(self.line, times, number, layers) if layers else None
-        self.receiving: Receiving | None = Receiving(self.line, times)
+        self.sending = Sending(self.line, times, number, layers, recorded) if layers else None
+        self.receiving: Receiving | None = Receiving(self.line, times, estimate_bps)
         self._connecting: asyncio.Task[None] | None = None
         tracks: tuple[LocalTrackState, ...] = ()
         if self.sending is not None:

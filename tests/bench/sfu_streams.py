@@ -1,11 +1,17 @@
 """What the synthetic participants send and how they listen: RTP as a browser sends it, with times and losses."""
 
 import asyncio
+import secrets
 import struct
 import time
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
+
+import av
+import numpy as np
+from aiortc.codecs.vpx import Vp8Encoder
 
 from appliance.sfu import rtcp
 from tests.bench.sfu_line import Line, lines_of, section_lines
@@ -18,8 +24,10 @@ WITHHELD_EVERY = 200
 SAMPLED_EVERY = 8
 """One packet in so many is decrypted to learn when it was sent. A power of two."""
 ESTIMATE_BPS = 100_000_000
+SILENCE = b"\xf8\xff\xfe"
+"""20 ms of nothing in Opus."""
 _WITH_MID = 100  # packets; a browser names the mid until the first report comes
-_MARK = struct.Struct("!II")
+_MARK = struct.Struct("!III")
 _MARK_AT = 16  # in the payload: behind descriptor and key frame header
 _NTP_EPOCH = 2_208_988_800
 
@@ -43,6 +51,7 @@ class SentTimes:
 
     def __init__(self) -> None:
         self.streams: list[array[int]] = []
+        self.magic = secrets.randbits(32)  # in each mark, since others may be in the rooms too
 
     def add(self) -> int:
         self.streams.append(array("q"))
@@ -52,19 +61,34 @@ class SentTimes:
 class _Stream:
     def __init__(self, times: SentTimes, ssrc: int, rtx_ssrc: int = 0) -> None:
         self.ssrc, self.rtx_ssrc = ssrc, rtx_ssrc
-        self.mark = times.add()
-        self.times = times.streams[self.mark]
+        self._magic, self._number = times.magic, times.add()
+        self.times = times.streams[self._number]
         self.rtx_sequence = 0
         self.octets = 0
         self.withheld: dict[int, tuple[bytes, int, int, int]] = {}
 
+    def mark(self) -> bytes:
+        """Return what tells a receiver which packet this is: the next one."""
+        return _MARK.pack(self._magic, self._number, len(self.times))
+
 
 class Sending:
-    """One participant's audio and video on its line, until stopped."""
+    """One participant's audio and video on its line, until stopped.
 
-    def __init__(self, line: Line, times: SentTimes, number: int, layers: Sequence[VideoLayer] = PLAIN) -> None:
+    `recorded`: frames to send over and over in place of zeros, for rooms in which somebody decodes.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        times: SentTimes,
+        number: int,
+        layers: Sequence[VideoLayer] = PLAIN,
+        recorded: Sequence[Sequence[bytes]] = (),
+    ) -> None:
         self.line = line
         self.layers = layers
+        self._recorded = recorded
         self._number = number
         base = 10_000 * (number + 1)
         self.audio = _Stream(times, base)
@@ -137,7 +161,7 @@ class Sending:
         due = loop.time() + (self._number * 0.37 % 1) * AUDIO_EVERY_S  # not all at the same moment
         sequence = 0
         while True:
-            payload = bytes(_MARK_AT) + _MARK.pack(stream.mark, len(stream.times)) + bytes(56)
+            payload = SILENCE if self._recorded else bytes(_MARK_AT) + stream.mark() + bytes(52)
             stream.times.append(
                 self._send("0", OPUS, sequence, sequence * 960, stream.ssrc, payload, level=48 + self._number % 16)
             )
@@ -150,29 +174,39 @@ class Sending:
     async def _send_video(self) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time() + (self._number * 0.61 % 1) * FRAME_EVERY_S
-        frame = 0
+        frame = shown = 0
         while True:
             key, self._keyframe_wanted = self._keyframe_wanted, False
-            for layer, stream in zip(self.layers, self.video, strict=True):
-                self._send_frame(layer, stream, frame, key=key)
+            if self._recorded:
+                shown = 0 if key else (shown + 1) % len(self._recorded)
+                self._send_packets(self.video[0], self._recorded[shown], frame * 3000)
+            else:
+                for layer, stream in zip(self.layers, self.video, strict=True):
+                    self._send_frame(layer, stream, frame, key=key)
             frame += 1
             due += FRAME_EVERY_S
             await asyncio.sleep(due - loop.time())
 
     def _send_frame(self, layer: VideoLayer, stream: _Stream, frame: int, *, key: bool) -> None:
-        timestamp = frame * 3000
         for place in range(layer.packets):
-            number = len(stream.times)
-            payload = vp8_payload(layer, frame, first=place == 0, key=key, mark=_MARK.pack(stream.mark, number))
-            marker = 0x80 if place == layer.packets - 1 else 0
-            sequence = number & 0xFFFF
-            stream.times.append(time.time_ns())
-            if number % WITHHELD_EVERY == WITHHELD_EVERY - 1:
-                stream.withheld[sequence] = (payload, timestamp, marker, number)
-            else:
-                stream.times[number] = self._send("1", VP8 | marker, sequence, timestamp, stream.ssrc, payload)
-            stream.octets += len(payload)
-            self.sent += 1
+            payload = vp8_payload(layer, frame, first=place == 0, key=key, mark=stream.mark())
+            self._send_packet(stream, payload, frame * 3000, last=place == layer.packets - 1)
+
+    def _send_packets(self, stream: _Stream, payloads: Sequence[bytes], timestamp: int) -> None:
+        for place, payload in enumerate(payloads):
+            self._send_packet(stream, payload, timestamp, last=place == len(payloads) - 1)
+
+    def _send_packet(self, stream: _Stream, payload: bytes, timestamp: int, *, last: bool) -> None:
+        number = len(stream.times)
+        marker = 0x80 if last else 0
+        sequence = number & 0xFFFF
+        stream.times.append(time.time_ns())
+        if number % WITHHELD_EVERY == WITHHELD_EVERY - 1:
+            stream.withheld[sequence] = (payload, timestamp, marker, number)
+        else:
+            stream.times[number] = self._send("1", VP8 | marker, sequence, timestamp, stream.ssrc, payload)
+        stream.octets += len(payload)
+        self.sent += 1
 
     def _send(
         self, mid: str, kind: int, sequence: int, timestamp: int, ssrc: int, payload: bytes, level: int | None = None
@@ -217,6 +251,19 @@ def vp8_payload(layer: VideoLayer, frame: int, *, first: bool, key: bool, mark: 
     return start + bytes(_MARK_AT - len(start)) + mark + bytes(layer.size - 12 - 16 - _MARK_AT - len(mark))
 
 
+def recorded_video(width: int = 320, height: int = 180, frames: int = 60) -> list[list[bytes]]:
+    """Return frames that a decoder can show, as VP8 payloads; the first is a key frame."""
+    encoder = Vp8Encoder()
+    plane = np.full((height * 3 // 2, width), 128, np.uint8)
+    recorded = []
+    for number in range(frames):
+        plane[:height] = 16 + 2 * number
+        frame = av.VideoFrame.from_ndarray(plane, format="yuv420p")
+        frame.pts, frame.time_base = number * 3000, Fraction(1, 90_000)
+        recorded.append(encoder.encode(frame, force_keyframe=number == 0)[0])
+    return recorded
+
+
 @dataclass
 class _Heard:
     count: int = 0
@@ -229,8 +276,10 @@ class Receiving:
 
     line: Line
     times: SentTimes
+    estimate_bps: int = ESTIMATE_BPS
     measuring: bool = False
     count: int = 0
+    audio: int = 0
     resent: int = 0
     latencies_ns: "array[int]" = field(default_factory=lambda: array("q"))
     by_ssrc: dict[bytes, _Heard] = field(default_factory=dict)
@@ -253,10 +302,13 @@ class Receiving:
 
     def _arrived(self, size: int, arrived_ns: int) -> None:
         view = self.line.view
-        if view[1] & 0x7F in self.resending:
+        kind = view[1] & 0x7F
+        if kind in self.resending:
             self.resent += 1
             return
         self.count += 1
+        if kind == OPUS:
+            self.audio += 1
         ssrc = bytes(view[8:12])
         heard = self.by_ssrc.get(ssrc)
         if heard is None:
@@ -269,8 +321,9 @@ class Receiving:
             if view[0] & 0x10:
                 start += 4 + 4 * (view[14] << 8 | view[15])
             if size >= start + _MARK_AT + _MARK.size:
-                stream, number = _MARK.unpack_from(view, start + _MARK_AT)
-                self.latencies_ns.append(arrived_ns - self.times.streams[stream][number])
+                magic, stream, number = _MARK.unpack_from(view, start + _MARK_AT)
+                if magic == self.times.magic:
+                    self.latencies_ns.append(arrived_ns - self.times.streams[stream][number])
 
     async def _feed_back(self) -> None:
         """Report, estimate, and ask for one packet again, as receivers do."""
@@ -280,7 +333,7 @@ class Receiving:
             ssrcs = {int.from_bytes(ssrc): heard for ssrc, heard in self.by_ssrc.items()}
             if not ssrcs:
                 continue
-            data = rtcp.write_remb(1, ESTIMATE_BPS, list(ssrcs)[:8])
+            data = rtcp.write_remb(1, self.estimate_bps, list(ssrcs)[:8])
             turn += 1
             if turn % 3 == 0:
                 reports = [rtcp.ReceptionReport(ssrc, 0, 0, heard.highest, 20, 0, 0) for ssrc, heard in ssrcs.items()]
