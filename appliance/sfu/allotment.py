@@ -30,8 +30,6 @@ MARGIN = 1.15
 """So much more than a step takes must be allowed before we go up to it."""
 
 _FOR_RESENDING = 0.95
-_AUDIO_MARGIN = 1.25
-_LEAST_AUDIO_BPS = 16_000.0
 _NO_HINT = ReceivingHint()
 _UNDECIDED = Step(-1, None, 0.0)
 
@@ -76,7 +74,7 @@ class Allotment:
             if consumer.is_live and consumer.kind is TrackKind.VIDEO and consumer.error is None
         }
         videos = [self._video(consumer, now) for consumer in live.values()]
-        self._decide(connection, videos, len([c for c in consumers if c.kind is TrackKind.AUDIO]), now)
+        self._decide(connection, videos, now)
         is_urgent = connection.downlink.budget.is_urgent(now)
         for sid, consumer in live.items():
             self._apply(consumer, self._given[sid], at_once=is_urgent)
@@ -119,14 +117,13 @@ class Allotment:
 
     # --- deciding
 
-    def _decide(self, connection: Connection, videos: list[Video], audios: int, now: float) -> None:
+    def _decide(self, connection: Connection, videos: list[Video], now: float) -> None:
         link = connection.downlink
         budget = link.budget
-        audio_bps = max(_AUDIO_MARGIN * link.audio_bps, _LEAST_AUDIO_BPS * audios)
         sharing = self._sharing(is_congested=budget.is_congested)
         limit = self._wishes.profile.max_bitrate_bps if self._wishes.profile is not None else None
         most_bps = float("inf") if limit is None else float(limit)
-        room_bps = max(0.0, min(budget.allowed_bps * _FOR_RESENDING - audio_bps, most_bps))
+        room_bps = min(budget.allowed_bps * _FOR_RESENDING, most_bps)
         most = allocate(videos, room_bps, sharing)
         safe = allocate(videos, min(room_bps / MARGIN, most_bps), sharing)
         now_at = {
@@ -141,17 +138,16 @@ class Allotment:
         ideal = allocate(videos, most_bps, sharing)
 
         def on_the_wire(video_bps: float) -> float:
-            return (MARGIN * video_bps + audio_bps) / _FOR_RESENDING
+            return MARGIN * video_bps / _FOR_RESENDING
 
         cheapest = next_cost([v for v in videos if ideal[v.sid] > places[v.sid]], places)
         rest = cost_of([v for v in videos if ideal[v.sid] <= places[v.sid]], places)
         budget.update(
-            link.media_bps,
+            link.video_bps,
             link.padding_bps,
             on_the_wire(cost_of(videos, ideal)),
             None if cheapest is None else on_the_wire(cheapest + rest),
             now,
-            audio_bps=link.audio_bps,
         )
 
     # --- doing

@@ -423,12 +423,10 @@ class Connection:
 
     def sent_totals(self) -> SentTotals:
         """Count what went out in the slots that there are now."""
-        audio = [slot for slot in self._slots.values() if "opus" in slot.codecs]
+        video = [slot for slot in self._slots.values() if "opus" not in slot.codecs]
         return SentTotals(
-            audio=sum(slot.octets for slot in audio),
-            audio_packets=sum(slot.packets for slot in audio),
-            media=sum(slot.octets + slot.resent_octets for slot in self._slots.values()),
-            media_packets=sum(slot.packets for slot in self._slots.values()),
+            video=sum(slot.octets + slot.resent_octets for slot in video),
+            video_packets=sum(slot.packets for slot in video),
             padding=self._padding_octets,
             padding_packets=self._padding_packets,
         )

@@ -14,12 +14,10 @@ _HEADER_OCTETS = 34
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentTotals:
-    """Octets of payload and packets since the connection began, of audio, of all media, of padding."""
+    """Octets of payload and packets since the connection began, of video and of padding."""
 
-    audio: int = 0
-    audio_packets: int = 0
-    media: int = 0
-    media_packets: int = 0
+    video: int = 0
+    video_packets: int = 0
     padding: int = 0
     padding_packets: int = 0
 
@@ -29,8 +27,7 @@ class Downlink:
     """One connection's path to its participant. Bitrates in bit/s with headers, over about the last second."""
 
     budget: LinkBudget = field(default_factory=LinkBudget)
-    audio_bps: float = 0.0
-    media_bps: float = 0.0
+    video_bps: float = 0.0
     padding_bps: float = 0.0
     _totals: deque[tuple[float, SentTotals]] = field(default_factory=deque)
     _estimates: dict[frozenset[int], int] = field(default_factory=dict)
@@ -84,6 +81,5 @@ class Downlink:
         def rate(octets: int, packets: int) -> float:
             return 8 * max(0, octets + _HEADER_OCTETS * packets) / (now - since)
 
-        self.audio_bps = rate(totals.audio - before.audio, totals.audio_packets - before.audio_packets)
-        self.media_bps = rate(totals.media - before.media, totals.media_packets - before.media_packets)
+        self.video_bps = rate(totals.video - before.video, totals.video_packets - before.video_packets)
         self.padding_bps = rate(totals.padding - before.padding, totals.padding_packets - before.padding_packets)

@@ -8,7 +8,8 @@ To prove more we probe: padding on a stream of retransmissions, which receivers 
 what the next step needs. A probe that makes the estimate fall ends at once and comes back later, each time after
 longer. Nothing of a picture is lost by it, as there would be by trying a larger layer.
 
-Bitrates are bit/s, RTP headers included; times are seconds of the caller's clock.
+All of it is of video alone: browsers and aiortc leave sound out of this estimate, so that sound is always paid for
+before. Bitrates are bit/s, RTP headers included; times are seconds of the caller's clock.
 """
 
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ _FIRST_PAUSE_S = 3.0
 _LONGEST_PAUSE_S = 10.0
 _FALLS = 0.97
 _SEVERE = 0.8
+_LAGS = 0.5
 _MILD_TWICE_S = 5.0
 _MUCH_LOSS = 0.1
 _LITTLE_LOSS = 0.02
@@ -36,8 +38,8 @@ _PROBE_AT_MOST_BPS = 8_000_000.0
 class LinkBudget:
     """One subscriber's path. Feed `estimated`, `lost` and, about four times a second, `update`; read the rest.
 
-    `allowed_bps`: what may be sent now, audio and all. `is_congested`: it showed that it cannot carry what is wanted,
-    and has not carried it since. `padding_bps`: how much padding to add now.
+    `allowed_bps`: how much video may be sent now, resending included. `is_congested`: the path showed that it
+    cannot carry what is wanted, and has not carried it since. `padding_bps`: how much padding to add now.
     """
 
     proven_bps: float = START_BPS
@@ -45,7 +47,6 @@ class LinkBudget:
     is_congested: bool = False
     padding_bps: float = 0.0
     _sent_bps: float = 0.0
-    _audio_bps: float = 0.0
     _loss: float = 0.0
     _congested_at: float = float("-inf")
     _mild_at: float = float("-inf")
@@ -69,18 +70,15 @@ class LinkBudget:
         return self._probe_from is not None
 
     def estimated(self, bitrate_bps: float, now: float) -> None:
-        """Take the receiver's estimate of what it can take in all.
-
-        One below the sound that flows says nothing of the path: Chromium's falls to 5 kbit/s when its machine is busy.
-        """
+        """Take the receiver's estimate of how much video it can take in all."""
         before, self.estimate_bps = self.estimate_bps, bitrate_bps
-        if bitrate_bps < _SEVERE * self._audio_bps:
-            return
         if before is None or bitrate_bps >= _FALLS * before or bitrate_bps >= self._sent_bps:
             return
         if self.is_probing:
             self._probe_failed(now)  # it was the padding; what went before goes on
             return
+        if before < _LAGS * self._sent_bps:
+            return  # it had not come near what flows: on a busy machine Chromium's goes to 5 kbit/s for nothing
         if bitrate_bps < _SEVERE * self._sent_bps or now - self._mild_at < _MILD_TWICE_S:
             self._congested(bitrate_bps, now)
         self._mild_at = now
@@ -117,33 +115,31 @@ class LinkBudget:
 
     def update(
         self,
-        media_bps: float,
+        video_bps: float,
         padding_bps: float,
         wanted_bps: float,
         next_bps: float | None,
         now: float,
-        audio_bps: float = 0.0,
     ) -> None:
         """Take what was sent in about the last second, what all that is wanted takes, and what one improvement takes.
 
-        `next_bps` None: nothing can be improved. `audio_bps` is part of `media_bps`.
+        `next_bps` None: nothing can be improved.
         """
-        self._sent_bps = sent_bps = media_bps + padding_bps
-        self._audio_bps = audio_bps
+        self._sent_bps = sent_bps = video_bps + padding_bps
         is_calm = now - max(self._congested_at, self._mild_at) > _CALM_S and self._loss <= _LITTLE_LOSS
         if is_calm and self._probe_from is None:
             self.proven_bps = max(self.proven_bps, sent_bps)
         if self.allowed_bps >= wanted_bps:
             self.is_congested = False
         if self._probe_from is not None:
-            self._go_on(media_bps, now)
+            self._go_on(video_bps, now)
         elif next_bps is not None and wanted_bps > self.allowed_bps and is_calm and now >= self._next_probe:
             self._probe_from = now
             bold_bps = 0.0 if self._failed else min(wanted_bps, 2 * self.allowed_bps)
             self._probe_target = min(max(_BEYOND * next_bps, bold_bps), _PROBE_AT_MOST_BPS)
-            self._go_on(media_bps, now)
+            self._go_on(video_bps, now)
 
-    def _go_on(self, media_bps: float, now: float) -> None:
+    def _go_on(self, video_bps: float, now: float) -> None:
         assert self._probe_from is not None
         passed = now - self._probe_from
         if passed >= PROBE_S + _JUDGE_S:
@@ -157,4 +153,4 @@ class LinkBudget:
             self.padding_bps = 0.0
         else:
             share = min(1.0, 0.3 + 0.7 * passed / PROBE_RISE_S)
-            self.padding_bps = share * max(0.0, self._probe_target - media_bps)
+            self.padding_bps = share * max(0.0, self._probe_target - video_bps)

@@ -130,10 +130,10 @@ def test_an_estimate_that_only_lags_takes_nothing_away() -> None:
     assert not budget.is_congested
 
 
-def test_an_estimate_below_the_sound_that_flows_says_nothing() -> None:
+def test_a_fall_of_an_estimate_that_never_came_near_what_flows_says_nothing() -> None:
     budget = LinkBudget()
-    budget.update(90_000, 0, 200_000, None, 1.0, audio_bps=40_000)
-    budget.estimated(60_000, 1.0)
+    budget.update(90_000, 0, 200_000, None, 1.0)
+    budget.estimated(14_000, 1.0)
     budget.estimated(5_000, 2.0)
     assert budget.allowed_bps == START_BPS
 
@@ -175,9 +175,9 @@ def test_rates_are_of_the_last_second_with_headers() -> None:
     link = Downlink()
     for quarter in range(9):
         octets, packets = 25_000 * quarter, 25 * quarter
-        link.sent(SentTotals(media=octets, media_packets=packets, audio=1000 * quarter), quarter / 4)
-    assert link.media_bps == pytest.approx(8 * (100_000 + 34 * 100))
-    assert link.audio_bps == pytest.approx(8 * 4000)
+        link.sent(SentTotals(video=octets, video_packets=packets, padding=1000 * quarter), quarter / 4)
+    assert link.video_bps == pytest.approx(8 * (100_000 + 34 * 100))
+    assert link.padding_bps == pytest.approx(8 * 4000)
 
 
 def test_losses_are_judged_once_a_second_over_all_streams() -> None:
