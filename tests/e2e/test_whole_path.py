@@ -58,7 +58,8 @@ mode = "dummy"
 
 def joined_browser(stack: Stack, open_application: Callable[[], Application], identity: str = "anna") -> Application:
     page = open_application()
-    page.join(token=stack.token(identity), service=stack.service, room=ROOM)
+    options = {"dominantSpeaker": True}
+    page.join(token=stack.token(identity), service=stack.service, room=ROOM, options=options)
     wait_for("the kiosk is in the browser's room", lambda: KIOSK in page.call("people"))
     return page
 
@@ -78,6 +79,8 @@ def test_the_browser_sees_and_hears_the_kiosk(whole_stack: Stack, open_applicati
     first = wait_for("a frame number is read from the picture", lambda: kiosk_frame_number(page))
     wait_for("more than 100 frames are decoded", lambda: page.call("decoded", KIOSK) > 100, within_s=40)
     later = wait_for("a later frame number is read", lambda: kiosk_frame_number(page))
+    speaker = "window.app.room.dominantSpeaker?.identity ?? null"
+    wait_for("the kiosk is who speaks", lambda: page.page.evaluate(speaker) == KIOSK)
     loudness = wait_for(
         "the kiosk is heard", lambda: [level for level in [page.call("hear", KIOSK)] if level and level["dbfs"] > -50]
     )
@@ -109,6 +112,7 @@ def test_the_kiosk_shows_and_plays_the_browser(whole_stack: Stack, open_applicat
     joined_browser(whole_stack, open_application)
     with whole_stack.control() as control:
         wait_for("the kiosk knows the browser", lambda: [p for p in control.state()["people"] if p["name"] == "anna"])
+        wait_for("the kiosk knows how good its link is", lambda: control.state()["quality"]["score"])
 
     def picture() -> np.ndarray:
         image = Image.open(io.BytesIO(fetch(f"{whole_stack.panel_url}/screen.png"))).convert("RGB")
