@@ -1,4 +1,4 @@
-"""`room-kiosk rooms keys|tokens|callbacks|check-config`: administers the store that the running service uses."""
+"""`room-kiosk rooms VERB`: administers the store that the running service uses; VERBS at the end lists them."""
 
 import asyncio
 import json
@@ -28,6 +28,7 @@ from appliance.rooms.store.keys import (
     put_token,
     read_keys,
     revoke_key,
+    suspend_account,
 )
 from appliance.rooms.store.store import Store
 from appliance.settings import load_settings
@@ -77,7 +78,7 @@ async def _office(place: Place) -> Any:
 
 
 def _at_office(ctx: click.Context, work: Callable[[Office], Awaitable[T]]) -> T:
-    """Open the store, do the work, close it; tell what is wrong in one line each, and exit with 78."""
+    """Open the store, do the work, close it; tell what is wrong in one line each, and exit with 78, or 75 for now."""
 
     async def run() -> T:
         async with _office(ctx.obj) as office:
@@ -106,7 +107,7 @@ def keys() -> None:
     type=click.Choice([kind.value for kind in KeyKind]),
     default=KeyKind.STANDARD.value,
     show_default=True,
-    help="restricted: reads only, signs no tokens.",
+    help="main and standard: REST and access tokens. restricted: reads only, signs no tokens.",
 )
 @click.pass_context
 def add(ctx: click.Context, name: str, kind: str) -> None:
@@ -342,4 +343,4 @@ def _show(rows: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -
     Console().print(table)
 
 
-VERBS = (keys, tokens, callbacks, check_config)
+VERBS = (account, keys, tokens, callbacks, check_config)

@@ -32,6 +32,7 @@ from appliance.rooms.invitations import (
 from appliance.rooms.problems import (
     DEFAULT_MORE_INFO,
     RestError,
+    forbidden,
     invalid_parameter,
     not_found,
     problem_of,
@@ -190,7 +191,7 @@ class GuestPage:
         lifetime_s = TOKEN_LIFETIME_S
         key = self._service.keys.signing_key
         if not key:
-            raise unavailable()
+            raise forbidden() if self._service.keys.suspended else unavailable()
         token = mint(key, identity, now=now, room=room, lifetime_s=lifetime_s, guest=True)
         answer = {
             "token": token,

@@ -121,12 +121,12 @@ def subscribe_rules_json(participant: Participant, room: Room) -> dict[str, Any]
 
 
 def recording_rules_json(room: Room) -> dict[str, Any]:
-    """Return the rules of every room: nothing is recorded (rest.md 12)."""
+    """Return the rules that are kept; whatever they say, nothing is recorded (rest.md 12)."""
     return {
         "room_sid": room.sid,
-        "rules": [{"type": "exclude", "all": True}],
-        "date_created": None,
-        "date_updated": None,
+        "rules": [rule.to_json() for rule in room.settings.recording_rules],
+        "date_created": _date(room.recording_created),
+        "date_updated": _date(room.recording_updated),
     }
 
 

@@ -63,7 +63,7 @@ class RestApi:
         self._routes: Sequence[Route] = (
             *RoomOperations(service, lookup, settings.creation).routes(),
             *ParticipantOperations(service, lookup).routes(),
-            *UnsupportedOperations(lookup).routes(),
+            *UnsupportedOperations(service, lookup, settings.creation).routes(),
         )
         self._patterns = [(_pattern(route.path), route.operations) for route in self._routes]
         self._description = json.dumps(describe(self._routes))

@@ -41,6 +41,7 @@ from appliance.rooms.credentials import Credentials
 from appliance.rooms.deadlines import room_deadline, stays_over
 from appliance.rooms.events import EndReason, LeaveReason
 from appliance.rooms.key_ring import KeyRing
+from appliance.rooms.recording_rules import RecordingRule
 from appliance.rooms.registry import Attachment, RoomEntry, Stay
 from appliance.rooms.room import (
     Participant,
@@ -63,7 +64,7 @@ from appliance.rooms.store.store import Store
 from appliance.rooms.subscribe_rules import SubscribeRule
 from appliance.sids import AccountSid, KeySid, ParticipantSid, RoomSid, looks_like, new_room_sid
 from appliance.signaling.states import IceServer
-from appliance.tokens import AccessToken, verify
+from appliance.tokens import AccessToken, claims_to_log, verify
 
 __all__ = ["Attachment", "IceServer", "Present", "RoomsService", "ServiceSettings", "StoreUnavailable"]
 
@@ -294,7 +295,7 @@ class RoomsService:
         try:
             verified = verify(token, self.keys.find_key, now=now, leeway_s=self.settings.token_leeway_s)
         except RoomError as error:
-            log.info("access token refused: %d %s", error.code, error)  # never the token
+            log.info("access token refused: %d %s: it claims %s", error.code, error, claims_to_log(token))
             raise
         self.keys.note_use(verified.key_sid)
         return verified
@@ -367,6 +368,21 @@ class RoomsService:
         await self._durable(self._running.apply(entry, change))
         log.info("%s in %s: %d subscribe rules", sid, room_sid, len(rules))
         return change.participants[sid]
+    async def set_recording_rules(
+        self, account_sid: AccountSid, room_sid: RoomSid, rules: tuple[RecordingRule, ...]
+    ) -> Room:
+        """Keep recording rules that record nothing; return the room. Durable when this returns.
+
+        Raises:
+            RoomCompletedError: the room is not in progress.
+            StoreUnavailable: it could not be made durable.
+        """
+        entry = self._in_progress(account_sid, room_sid)
+        if not entry:
+            raise RoomCompletedError
+        await self._durable(self._running.apply(entry, entry.room.set_recording_rules(rules, self._clock.now())))
+        return entry.room
+
 
     def published_by(self, room_sid: RoomSid, sid: ParticipantSid) -> tuple[Track, ...]:
         """Return the tracks that a participant publishes now: none where it has left."""
@@ -406,10 +422,7 @@ class RoomsService:
         """Tell who is in the room in progress of this SID or name under this identity, if anybody."""
         entry = self._in_progress(account_sid, room)
         participant = entry.room.with_identity(identity) if entry else None
-        if not entry or not participant:
-            return None
-        stay = entry.stays.get(participant.sid)
-        return Present(status=participant.status, guest=stay.guest if stay else False)
+        return Present(status=participant.status, guest=participant.guest) if participant else None
 
     def _in_progress(self, account_sid: AccountSid, key: str) -> RoomEntry | None:
         registry = self._running.registry
@@ -436,6 +449,10 @@ class RoomsService:
             left = await rooms_in_progress(connection)
         for room in left:
             entry = RoomEntry(room=room)
+            if room.account_sid != self.credentials.account_sid:
+                log.error("%s belongs to %s, for which there are no credentials any more", room.sid, room.account_sid)
+                self._running.end(entry, RoomStatus.FAILED, EndReason.FAILED)
+                continue
             self._running.registry.add(entry)
             for participant in room.participants:
                 self._running.remember(entry, participant, self._sessions.write(room.sid, participant.sid))

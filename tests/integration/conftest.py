@@ -13,7 +13,9 @@ ON_EVERY_STORE = (
     "test_rooms_rest",
     "test_rooms_rest_participants",
     "test_rooms_resuming",
-    "test_rooms_service",
+    "test_rooms_joining",
+    "test_rooms_inside",
+    "test_rooms_ends",
     "test_rooms_store",
 )
 

@@ -124,17 +124,6 @@ async def test_a_store_that_cannot_be_written_is_503(running: RunningRooms, monk
     assert await library(running, lambda video: refused(lambda: video.rooms.create())) == (503, 20503)
 
 
-async def test_what_is_ignored_when_the_settings_say_so_is_still_not_done(tmp_path: Path) -> None:
-    lenient = RestSettings(creation=CreationPolicy(ignore_unsupported=True))
-    async with running_rooms(tmp_path, rest=lenient) as running:
-
-        def use(video: Any) -> bool:
-            made = video.rooms.create(record_participants_on_connect=True, transcribe_participants_on_connect=True)
-            return bool(made.record_participants_on_connect)
-
-        assert await library(running, use) is False
-
-
 async def test_a_hundred_and_twenty_rooms_are_listed_whole_whatever_the_page_size(running: RunningRooms) -> None:
     def use(video: Any) -> list[list[str]]:
         for number in range(120):

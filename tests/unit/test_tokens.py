@@ -11,7 +11,16 @@ from twilio.jwt.access_token.grants import VideoGrant
 
 from appliance.errors import RoomError
 from appliance.sids import AccountSid, KeySid, RoomSid
-from appliance.tokens import AccessToken, KeyKind, SigningKey, mint, read_identity, verify
+from appliance.tokens import (
+    AccessToken,
+    KeyKind,
+    SigningKey,
+    claims_to_log,
+    encode_base64url,
+    mint,
+    read_identity,
+    verify,
+)
 
 NOW = 1_700_000_000
 ACCOUNT = AccountSid("AC0123456789abcdef0123456789abcdef")
@@ -226,3 +235,28 @@ def test_a_lifetime_out_of_range_is_refused(lifetime_s: int) -> None:
 
 def test_a_secret_does_not_show_in_a_log() -> None:
     assert KEY.secret not in repr(KEY)
+
+
+def test_what_a_token_claims_fits_into_one_line_of_a_log_and_is_not_the_token() -> None:
+    token = mint(KEY, "ann", now=NOW, room="lobby")
+
+    told = claims_to_log(token)
+
+    assert told == f"iss '{KEY.sid}', sub '{KEY.account_sid}', identity 'ann', room 'lobby'"
+    assert not any(part in told for part in token.split("."))
+
+
+@pytest.mark.parametrize(
+    "token", ["", "x", "a.b.c", "." * 50, "x" * 9000, "e30.e30.x", "x.eyJncmFudHMiOiBbXX0.x", "x.W10.x"]
+)
+def test_what_claims_nothing_is_told_so(token: str) -> None:
+    assert claims_to_log(token) == "iss None, sub None, identity None, room None"
+
+
+def test_no_claim_breaks_the_line_of_a_log() -> None:
+    payload = {"iss": "a\nb\u2028\x1b[2J", "grants": {"identity": "x" * 5000, "video": {"room": {"x": 1}}}}
+    told = claims_to_log(f"x.{encode_base64url(json.dumps(payload).encode())}.x")
+
+    assert told.isascii()
+    assert told.isprintable()
+    assert len(told) < 700
