@@ -30,7 +30,7 @@ from appliance.rooms.store.keys import (
     revoke_key,
     suspend_account,
 )
-from appliance.rooms.store.store import Store
+from appliance.rooms.store.store import Store, StoreUnavailable
 from appliance.settings import load_settings
 from appliance.sids import new_key_sid
 from appliance.system_clock import SystemClock
@@ -90,6 +90,47 @@ def _at_office(ctx: click.Context, work: Callable[[Office], Awaitable[T]]) -> T:
         for problem in error.problems:
             click.echo(problem, err=True)
         raise SystemExit(78) from None
+    except StoreUnavailable as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(75) from None
+
+
+# --- the account ------------------------------------------------------------------------------------------------------
+
+
+@click.group()
+def account() -> None:
+    """The account that rooms, keys and auth tokens belong to."""
+
+
+@account.command("show")
+@click.pass_context
+def show_account(ctx: click.Context) -> None:
+    """Print the account as JSON."""
+    found = _at_office(ctx, _read)
+    sid = credentials.load(ctx.obj.credentials_path).account_sid
+    click.echo(json.dumps({"sid": sid, "suspended_at": found.suspended_at}, default=_plain))
+
+
+@account.command("suspend")
+@click.pass_context
+def suspend(ctx: click.Context) -> None:
+    """Refuse REST requests (403), connects and resumes (20103) within a second; whoever is in a room stays."""
+
+    async def work(office: Office) -> None:
+        if (await _read(office)).suspended_at is None:
+            await office.store.write(suspend_account(office.secrets.account_sid, SystemClock().now()))
+
+    _at_office(ctx, work)
+    click.echo("the account is suspended; `account resume` lets it be used again")
+
+
+@account.command("resume")
+@click.pass_context
+def resume(ctx: click.Context) -> None:
+    """Let a suspended account be used again, within a second, with the keys and tokens it had."""
+    _at_office(ctx, lambda office: office.store.write(suspend_account(office.secrets.account_sid, None)))
+    click.echo("the account may be used again")
 
 
 # --- API keys ---------------------------------------------------------------------------------------------------------

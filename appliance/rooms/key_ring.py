@@ -23,7 +23,7 @@ from appliance.rooms.store.keys import (
     put_token,
     read_keys,
 )
-from appliance.rooms.store.store import READ_ERRORS, Store
+from appliance.rooms.store.store import Store, StoreUnavailable
 from appliance.sids import AccountSid, KeySid
 from appliance.tokens import KeyKind, SigningKey
 
@@ -131,7 +131,7 @@ class KeyRing:
         before = self._known
         try:
             await self._read(store)
-        except READ_ERRORS as error:
+        except StoreUnavailable as error:
             if not self._told_failure:
                 log.error("keys cannot be read, those known before hold: %s", error)
             self._told_failure = True

@@ -55,12 +55,12 @@ from appliance.rooms.room import (
 )
 from appliance.rooms.room_names import check_room_name, check_scope
 from appliance.rooms.running import CommitListener, Running
-from appliance.rooms.service_values import Present, ServiceSettings, StoreUnavailable
+from appliance.rooms.service_values import Present, ServiceSettings
 from appliance.rooms.sessions import Sessions, bereft
 from appliance.rooms.store.anonymizing import anonymize
 from appliance.rooms.store.changes import prune, rooms_in_progress
 from appliance.rooms.store.pages import find_room
-from appliance.rooms.store.store import Store
+from appliance.rooms.store.store import Store, StoreUnavailable
 from appliance.rooms.subscribe_rules import SubscribeRule
 from appliance.sids import AccountSid, KeySid, ParticipantSid, RoomSid, looks_like, new_room_sid
 from appliance.signaling.states import IceServer
@@ -73,7 +73,6 @@ log = logging.getLogger(__name__)
 COMMIT_DEADLINE_S = 10.0
 _TICK_S = 1.0
 _PRUNE_EVERY_S = 3600.0
-_KEEP_DELIVERED = timedelta(hours=24)
 
 
 class RoomsService:
@@ -368,6 +367,7 @@ class RoomsService:
         await self._durable(self._running.apply(entry, change))
         log.info("%s in %s: %d subscribe rules", sid, room_sid, len(rules))
         return change.participants[sid]
+
     async def set_recording_rules(
         self, account_sid: AccountSid, room_sid: RoomSid, rules: tuple[RecordingRule, ...]
     ) -> Room:
@@ -382,7 +382,6 @@ class RoomsService:
             raise RoomCompletedError
         await self._durable(self._running.apply(entry, entry.room.set_recording_rules(rules, self._clock.now())))
         return entry.room
-
 
     def published_by(self, room_sid: RoomSid, sid: ParticipantSid) -> tuple[Track, ...]:
         """Return the tracks that a participant publishes now: none where it has left."""
@@ -449,11 +448,11 @@ class RoomsService:
             left = await rooms_in_progress(connection)
         for room in left:
             entry = RoomEntry(room=room)
+            self._running.registry.add(entry)
             if room.account_sid != self.credentials.account_sid:
                 log.error("%s belongs to %s, for which there are no credentials any more", room.sid, room.account_sid)
                 self._running.end(entry, RoomStatus.FAILED, EndReason.FAILED)
                 continue
-            self._running.registry.add(entry)
             for participant in room.participants:
                 self._running.remember(entry, participant, self._sessions.write(room.sid, participant.sid))
             if room.participants:
@@ -497,7 +496,7 @@ class RoomsService:
                 self._running.end(entry, RoomStatus.COMPLETED, deadline.reason)
         if self._pruned_at is None or tick - self._pruned_at >= _PRUNE_EVERY_S:
             self._pruned_at = tick
-            self.store.write(prune(now - _KEEP_DELIVERED, now - timedelta(days=self.settings.retention_days)))
+            self.store.write(prune(now, timedelta(days=self.settings.retention_days)))
 
     async def close(self) -> None:
         """Close every socket so that its client tries to come back, and give the media back. Rooms stay as they are."""
