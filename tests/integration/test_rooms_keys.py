@@ -134,6 +134,32 @@ async def test_a_restricted_key_reads_only_and_signs_nothing(tmp_path: Path) -> 
     assert caught.value.code == 20103
 
 
+async def test_a_main_key_does_all_that_a_standard_one_does_since_keys_are_no_resource(tmp_path: Path) -> None:
+    async with following_keys(tmp_path) as running:
+        key = json.loads(await administer(tmp_path, "keys", "add", "--kind", "main"))
+        await until("the service knows it", lambda: running.service.keys.find_key(key["sid"]))
+
+        assert await status(running, key["sid"], key["secret"]) == 200
+        assert await status(running, key["sid"], key["secret"], "POST") == 201
+        assert (await client_with(running, key, "ann").join("lobby")).room_name == "lobby"
+        rotated = json.loads(await administer(tmp_path, "keys", "rotate", key["sid"]))
+
+    assert rotated["kind"] == "main"
+
+
+async def test_a_revoked_key_stays_revoked_even_the_first_one(tmp_path: Path) -> None:
+    async with running_rooms(tmp_path) as running:
+        first = running.credentials
+        await administer(tmp_path, "keys", "revoke", first.api_key_sid)
+    async with running_rooms(tmp_path) as running:
+        assert await status(running, first.api_key_sid, first.api_key_secret) == 401
+        with pytest.raises(RoomError) as caught:
+            await running.client("ann").join("lobby")
+        await administer(tmp_path, "keys", "rotate", first.api_key_sid, code=1)
+
+    assert caught.value.code == 20103
+
+
 async def test_a_secondary_auth_token_works_beside_the_primary_until_it_is_promoted(tmp_path: Path) -> None:
     async with following_keys(tmp_path) as running:
         keys, first = running.service.keys, running.credentials.auth_token
