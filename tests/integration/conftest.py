@@ -9,6 +9,7 @@ from tests.support import rooms_running
 from tests.support.postgres import Postgres, why_not
 
 ON_EVERY_STORE = (
+    "test_rooms_accounts",
     "test_rooms_events",
     "test_rooms_rest",
     "test_rooms_rest_participants",
@@ -17,6 +18,7 @@ ON_EVERY_STORE = (
     "test_rooms_inside",
     "test_rooms_ends",
     "test_rooms_store",
+    "test_rooms_unrecorded",
 )
 
 
