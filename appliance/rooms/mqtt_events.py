@@ -24,7 +24,8 @@ EVENT_EXPIRY_S = 86_400
 WILL_DELAY_S = 5
 """A service that is back within it was never offline."""
 JSON_PROPERTIES: Mapping[str, Any] = {"content_type": "application/json", "payload_format": 1}
-_PERMANENT_REASONS = (0x87, 0x90, 0x99)
+_PERMANENT_REASONS = (0x87, 0x90, 0x95, 0x99)
+"""Not authorised, topic name invalid, packet too large, payload format invalid."""
 _LOOK_AGAIN_S = 1.0
 
 
