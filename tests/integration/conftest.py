@@ -10,9 +10,11 @@ from tests.support.postgres import Postgres, why_not
 
 ON_EVERY_STORE = (
     "test_rooms_accounts",
+    "test_rooms_dead_letters",
     "test_rooms_events",
     "test_rooms_rest",
     "test_rooms_rest_participants",
+    "test_rooms_rest_resources",
     "test_rooms_resuming",
     "test_rooms_joining",
     "test_rooms_inside",
