@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from appliance.clock import shown_duration
 from appliance.errors import RoomCompletedError, RoomMaxParticipantsExceededError
 from appliance.rooms.events import (
     EndReason,
@@ -120,7 +121,7 @@ class Participant:
             sid=self.sid,
             identity=self.identity,
             connected=connected,
-            duration_s=_whole_seconds(self.started, self.ended),
+            duration_s=shown_duration(self.started, self.ended),
         )
 
 
@@ -377,9 +378,5 @@ def _facts(room: Room) -> RoomFacts:
         name=room.name,
         status=room.status,
         type=room.settings.type,
-        duration_s=_whole_seconds(room.created, room.ended),
+        duration_s=shown_duration(room.created, room.ended),
     )
-
-
-def _whole_seconds(since: datetime, until: datetime | None) -> int | None:
-    return None if until is None else max(0, int((until - since).total_seconds()))
