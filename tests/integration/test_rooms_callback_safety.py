@@ -5,7 +5,8 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +253,61 @@ async def test_an_answer_without_end_holds_nobody_up() -> None:
         outcome = await http.deliver(due(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"))
 
     assert outcome == Outcome(kind=OutcomeClass.DELIVERED, status=200)
+
+
+# --- what a receiver may ask for --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("override", ["rt=100", "tt=100"])
+async def test_the_address_may_shorten_the_patience_with_a_receiver_that_hangs(override: str) -> None:
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, sink() as http:
+        # Without the override it would be 15 s, which is longer than this test may take.
+        async with asyncio.timeout(10):
+            outcome = await http.deliver(due(f"http://127.0.0.1:{port}/hook#{override}&rc=2&rp=rt"))
+
+    assert (outcome.kind, outcome.quick_retries) == (OutcomeClass.RETRY, 2)
+    assert "no answer in time" in (outcome.error or "")
+
+
+@pytest.mark.parametrize("asked", ["120", "date"])
+async def test_a_receiver_may_ask_for_time_in_seconds_or_by_a_date(asked: str) -> None:
+    until = format_datetime(datetime.now(UTC) + timedelta(seconds=120), usegmt=True) if asked == "date" else asked
+
+    async def later(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 503 Later\r\nRetry-After: {until}\r\nContent-Length: 0\r\n\r\n".encode())
+        writer.close()
+
+    server = await asyncio.start_server(later, "127.0.0.1", 0)
+    async with server, sink() as http:
+        outcome = await http.deliver(due(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"))
+
+    assert (outcome.kind, outcome.status) == (OutcomeClass.RETRY, 503)
+    assert 100 < outcome.retry_after_s <= 120
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(200, "delivered"), (204, "delivered"), (299, "delivered"), (304, "refused"), (400, "refused"), (404, "refused"),
+     (408, "retry"), (410, "gone"), (425, "retry"), (429, "retry"), (500, "retry"), (503, "retry")],
+)  # fmt: skip
+async def test_every_status_has_its_class(status: int, kind: str) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status} Whatever\r\nContent-Length: 0\r\n\r\n".encode())
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server, sink() as http:
+        outcome = await http.deliver(due(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"))
+
+    assert (outcome.kind, outcome.status) == (kind, status)
 
 
 # --- TLS --------------------------------------------------------------------------------------------------------------

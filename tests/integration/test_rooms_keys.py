@@ -212,3 +212,25 @@ async def test_what_is_wrong_with_the_settings_is_told_line_by_line(tmp_path: Pa
 
     assert done.returncode == 78
     assert [f"bad.toml:{line}" in done.stderr for line in (2, 4)] == [True, True]
+
+
+async def test_files_that_the_settings_name_have_to_be_there(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    config = tmp_path / "rooms.toml"
+    config.write_text(
+        f'[server]\ncertificate = "{gone}.crt"\nkey = "{gone}.key"\n[callbacks]\nca_file = "{gone}.ca"\n'
+        f'[mqtt]\nca_file = "{gone}.mqtt"\ncredential_file = "{gone}.login"\n'
+        f'[media]\nturn_secret_file = "{gone}.turn"\nturn_urls = ["turn:turn.example"]\n'
+    )
+    command = appliance("rooms", "--config", str(config), "check-config")
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 78
+    assert sorted(line.split(":")[0] for line in done.stderr.splitlines()) == [
+        "callbacks.ca_file",
+        "media.turn_secret_file",
+        "mqtt.ca_file",
+        "mqtt.credential_file",
+        "server.certificate",
+        "server.key",
+    ]

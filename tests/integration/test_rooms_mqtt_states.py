@@ -126,6 +126,48 @@ async def test_what_was_gone_while_the_service_was_away_is_cleared(tmp_path: Pat
             await until_retained(mosquitto, 0)
 
 
+async def test_states_come_before_their_event_and_say_how_long_they_hold(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path / "broker") as mosquitto, MqttListener(mosquitto.port, f"{PREFIX}/v1/+/#") as listener:
+        async with publishing(tmp_path, mosquitto) as running:
+            ann = running.client("ann")
+            joined = await ann.join("lobby", microphone())
+            room, pa, mt = joined.room_sid, joined.participant.sid, joined.participant.tracks[0].sid
+            last = f"{PREFIX}/v1/{running.credentials.account_sid}/rooms/{room}/events"
+            await until("the track is told", lambda: (listener.json(last) or {}).get("type") == "track-added")
+            running.service.leave(ann.here)
+            await until("the room's end is told", lambda: (listener.json(last) or {}).get("type") == "room-ended")
+
+    heard = [each for each in listener.messages if each.topic.endswith(("/state", "/events"))]
+    said = [(each.topic.split("/", 3)[3], each) for each in heard]
+    for topic, each in said:
+        if not topic.endswith("events"):
+            assert each.retained
+            assert each.properties["UserProperty"]["room-sid"] == room
+            assert each.properties.get("ContentType") == ("application/json" if each.payload else None)
+    person, track = f"rooms/{room}/participants/{pa}/state", f"rooms/{room}/participants/{pa}/tracks/{mt}/state"
+    finals = [
+        (topic, each.properties.get("MessageExpiryInterval"), json.loads(each.payload)["status"])
+        for topic, each in said
+        if topic in (person, f"rooms/{room}/state") and each.payload
+    ]
+    assert (person, 60, "disconnected") in finals
+    assert (f"rooms/{room}/state", 3600, "completed") in finals
+    assert {expiry for _, expiry, status in finals if status in ("in-progress", "connected")} == {None}
+    order = [json.loads(each.payload)["type"] if topic.endswith("events") else topic for topic, each in said]
+    cleared = [topic for topic, each in said if not each.payload]
+    assert {person, track, "names/lobby/state"} <= set(cleared)
+    for state, event in (
+        ("names/lobby/state", "room-created"),
+        (person, "participant-connected"),
+        (track, "track-removed"),
+        (person, "participant-disconnected"),
+        (f"rooms/{room}/state", "room-ended"),
+    ):
+        assert order.index(state) < order.index(event)
+    seqs = [int(each.properties["UserProperty"]["seq"]) for topic, each in said if topic.endswith("events")]
+    assert seqs == list(range(6))
+
+
 def test_a_name_becomes_one_topic_level() -> None:
     assert topic_key("a/b #+é_.-Z") == "a%2Fb%20%23%2B%C3%A9_.-Z"
 
