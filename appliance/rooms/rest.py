@@ -9,11 +9,9 @@ from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
 
-from appliance import PRODUCT
 from appliance.clock import Clock
 from appliance.errors import RoomError
 from appliance.rooms.addresses import Network, base_url
-from appliance.rooms.authentication import Doorkeeper
 from appliance.rooms.openapi import describe
 from appliance.rooms.parameters import CreationPolicy, Parameters
 from appliance.rooms.problems import (
@@ -57,7 +55,7 @@ class RestApi:
         self._service = service
         self._settings = settings
         self._clock = clock
-        self._doorkeeper = Doorkeeper(service.keys, PRODUCT)
+        self._doorkeeper = service.doorkeeper
         self._calls = CallRate()
         lookup = Lookup(service, service.credentials.service_secret.encode())
         self._routes: Sequence[Route] = (

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from datetime import timedelta
 
+from appliance import PRODUCT
 from appliance.clock import Clock
 from appliance.errors import (
     AccessTokenIssuerInvalidError,
@@ -24,6 +25,7 @@ from appliance.errors import (
 )
 from appliance.media_engine import MediaEngine, PeerConnectionState
 from appliance.rooms.admission import Admission, AdmissionLimits, why_gone
+from appliance.rooms.authentication import Doorkeeper
 from appliance.rooms.conversation import (
     Failed,
     Joined,
@@ -42,6 +44,7 @@ from appliance.rooms.deadlines import room_deadline, stays_over
 from appliance.rooms.events import EndReason, LeaveReason
 from appliance.rooms.key_ring import KeyRing
 from appliance.rooms.recording_rules import RecordingRule
+from appliance.rooms.recovery import take_up
 from appliance.rooms.registry import Attachment, RoomEntry, Stay
 from appliance.rooms.room import (
     Participant,
@@ -56,9 +59,9 @@ from appliance.rooms.room import (
 from appliance.rooms.room_names import check_room_name, check_scope
 from appliance.rooms.running import CommitListener, Running
 from appliance.rooms.service_values import Present, ServiceSettings
-from appliance.rooms.sessions import Sessions, bereft
+from appliance.rooms.sessions import Sessions
 from appliance.rooms.store.anonymizing import anonymize
-from appliance.rooms.store.changes import prune, rooms_in_progress
+from appliance.rooms.store.changes import prune
 from appliance.rooms.store.pages import find_room
 from appliance.rooms.store.store import Store, StoreUnavailable
 from appliance.rooms.subscribe_rules import SubscribeRule
@@ -84,6 +87,7 @@ class RoomsService:
         self.settings = settings
         self.credentials = credentials
         self.keys = KeyRing(credentials, clock)
+        self.doorkeeper = Doorkeeper(self.keys, PRODUCT)  # one for every door: guesses count together
         self._sessions = Sessions(credentials.service_secret)
         self.store = store
         self.stopping = False
@@ -439,27 +443,9 @@ class RoomsService:
     # --- its own life -------------------------------------------------------------------------------------------------
 
     async def recover(self) -> None:
-        """Take up what an earlier life left in the store; call once, before anything else.
-
-        Nobody's media survived, but the session time-out begins only now: whoever was in a room may resume in it.
-        """
+        """Take up what an earlier life left in the store; call once, before anything else."""
         await self.keys.open(self.store)
-        async with self.store.read() as connection:
-            left = await rooms_in_progress(connection)
-        for room in left:
-            entry = RoomEntry(room=room)
-            self._running.registry.add(entry)
-            if room.account_sid != self.credentials.account_sid:
-                log.error("%s belongs to %s, for which there are no credentials any more", room.sid, room.account_sid)
-                self._running.end(entry, RoomStatus.FAILED, EndReason.FAILED)
-                continue
-            for participant in room.participants:
-                self._running.remember(entry, participant, self._sessions.write(room.sid, participant.sid))
-            if room.participants:
-                self._running.apply(entry, bereft(room, self._clock.now()))
-        if left:
-            people = sum(len(room.participants) for room in left)
-            log.info("found %d rooms in progress, whose %d participants may resume", len(left), people)
+        await take_up(self._running, self._sessions, self.credentials.account_sid)
         self.expire()
 
     async def run(self) -> None:

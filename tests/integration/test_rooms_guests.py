@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import jwt
 import pytest
 from yarl import URL
 
@@ -102,6 +103,24 @@ async def test_an_access_token_that_covers_the_room_may_invite(
         token = running.token("hall-2", grant)
         got, _ = await post(http, running, "/join/lobby/invitations", authorization=f"Bearer {token}")
         assert got == status
+
+
+@pytest.mark.parametrize(("identity", "code"), [("", 53200), ("x" * 129, 53201), ("a\tb", 53202)])
+async def test_a_token_whose_identity_cannot_be_is_400_over_http(
+    running: RunningRooms, http: aiohttp.ClientSession, identity: str, code: int
+) -> None:
+    key = running.credentials.signing_key
+    claims = {
+        "iss": key.sid,
+        "sub": key.account_sid,
+        "exp": int(running.clock.now().timestamp()) + 60,
+        "grants": {"identity": identity, "video": {}},
+    }
+    token = jwt.encode(claims, key.secret, "HS256", headers={"cty": "twilio-fpa;v=1"})
+
+    status, body = await post(http, running, "/join/lobby/invitations", authorization=f"Bearer {token}")
+
+    assert (status, body["code"], set(body)) == (400, code, {"code", "message", "more_info", "status"})
 
 
 async def test_a_guest_may_not_invite_further(running: RunningRooms, http: aiohttp.ClientSession) -> None:

@@ -71,6 +71,19 @@ async def test_who_guesses_may_guess_again_after_a_minute_and_is_counted_alone(t
         assert (await guess(0))[0] == 401
 
 
+async def test_guesses_at_different_doors_count_together(tmp_path: Path) -> None:
+    async with calling(tmp_path) as (running, call, _clock):
+        wrong = {"Authorization": basic(running.credentials.account_sid, "guess")}
+
+        statuses = [
+            (await call("POST", path, headers=wrong))[0]
+            for _ in range(11)
+            for path in ("/v1/Rooms", "/join/lobby/invitations")
+        ]
+
+    assert statuses == [401] * 20 + [429] * 2
+
+
 async def test_a_seat_in_the_account_is_free_again_when_somebody_leaves(tmp_path: Path) -> None:
     async with calling(tmp_path, ServiceSettings(max_participants=2)) as (running, _, _clock):
         ann, bob, bob_again = running.client("ann"), running.client("bob"), running.client("bob")

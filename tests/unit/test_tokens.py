@@ -1,6 +1,7 @@
 """Access tokens against the conformance vectors of tokens.md 7 and the cases derived from them."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -260,3 +261,37 @@ def test_no_claim_breaks_the_line_of_a_log() -> None:
     assert told.isascii()
     assert told.isprintable()
     assert len(told) < 700
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+def test_every_algorithm_of_the_libraries_is_taken(algorithm: str) -> None:
+    claims = {"iss": KEY.sid, "sub": ACCOUNT, "exp": NOW + 60, "grants": {"identity": "ann", "video": {}}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # 32 bytes are few for HS512, and harmless here
+        token = jwt.encode(claims, KEY.secret, algorithm, headers={"cty": "twilio-fpa;v=1"})
+
+    assert outcome(token) == "ok"
+    assert outcome(token, SigningKey(sid=KEY.sid, secret=KEY.secret[::-1], account_sid=ACCOUNT)) == "20107"
+
+
+def test_of_several_defects_the_first_in_the_order_of_the_steps_is_told() -> None:
+    """Each step takes one defect away; what is left is told by its own code."""
+    claims: dict[str, Any] = {
+        "sub": "AC" + "0" * 32,
+        "exp": NOW - 3600,
+        "nbf": NOW + 3600,
+        "grants": {"identity": "", "video": {"room": 7}},
+    }
+    told = [outcome("x" + forged(claims, headers={"typ": "x"})), outcome(forged(claims, headers={"typ": "x"}))]
+    told.append(outcome(forged(claims)))
+    claims["sub"] = ACCOUNT
+    told.append(outcome(forged(claims)[:-3] + "AAA"))
+    told.append(outcome(forged(claims)))
+    claims["exp"] = NOW + 60
+    told.append(outcome(forged(claims)))
+    claims["nbf"] = NOW
+    told.append(outcome(forged(claims)))
+    claims["grants"]["video"] = {}
+    told.append(outcome(forged(claims)))
+
+    assert told == ["20101", "20102", "20103", "20107", "20104", "20105", "20106", "53200"]
