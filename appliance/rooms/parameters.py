@@ -30,12 +30,12 @@ from appliance.errors import (
 from appliance.rooms.problems import invalid_parameter
 from appliance.rooms.recording_rules import (
     NOTHING_RECORDED,
-    RecordingRule,
     parse_recording_rules,
     records_something,
 )
 from appliance.rooms.room import MAX_PARTICIPANTS, MAX_PUBLISHED_TRACKS, RoomSettings, RoomType
 from appliance.rooms.room_names import check_room_name
+from appliance.rooms.subscribe_rules import SubscribeRule
 
 MAX_FIELDS = 1000
 MAX_CALLBACK_URL_LENGTH = 1023
@@ -245,6 +245,6 @@ def refused_features(given: Parameters) -> Iterator[tuple[str, RoomError]]:
         yield "TranscribeParticipantsOnConnect", RoomInvalidParametersError()
 
 
-def _recording_rules(given: Parameters) -> tuple[RecordingRule, ...]:
+def _recording_rules(given: Parameters) -> tuple[SubscribeRule, ...]:
     text = given.last("RecordingRules")
     return NOTHING_RECORDED if text is None else parse_recording_rules(text)

@@ -8,6 +8,7 @@ from typing import Any
 
 from appliance.clock import rfc3339_seconds, shown_duration
 from appliance.rooms.publishing import Track
+from appliance.rooms.recording_rules import recording_rule_json
 from appliance.rooms.room import Participant, Received, Room
 
 
@@ -124,7 +125,7 @@ def recording_rules_json(room: Room) -> dict[str, Any]:
     """Return the rules that are kept; whatever they say, nothing is recorded (rest.md 12)."""
     return {
         "room_sid": room.sid,
-        "rules": [rule.to_json() for rule in room.settings.recording_rules],
+        "rules": [recording_rule_json(rule) for rule in room.settings.recording_rules],
         "date_created": _date(room.recording_created),
         "date_updated": _date(room.recording_updated),
     }

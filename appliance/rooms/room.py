@@ -25,7 +25,7 @@ from appliance.rooms.events import (
     room_event,
 )
 from appliance.rooms.publishing import PublishingLimits, PublishingOutcome, Track, TrackWish, publish
-from appliance.rooms.recording_rules import NOTHING_RECORDED, RecordingRule
+from appliance.rooms.recording_rules import NOTHING_RECORDED
 from appliance.rooms.subscribe_rules import INCLUDE_ALL, SubscribeRule, wanted_tracks
 from appliance.sids import AccountSid, KeySid, ParticipantSid, RoomSid, TrackSid
 from appliance.signaling.states import TrackPriority
@@ -88,7 +88,7 @@ class RoomSettings:
     large_room: bool = False
     status_callback: str | None = None
     status_callback_method: str = "POST"
-    recording_rules: tuple[RecordingRule, ...] = NOTHING_RECORDED
+    recording_rules: tuple[SubscribeRule, ...] = NOTHING_RECORDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,7 +250,7 @@ class Room:
         changed = replace(participant, rules=rules, rules_created=participant.rules_created or now, rules_updated=now)
         return Change(room=self).with_participant(changed)
 
-    def set_recording_rules(self, rules: tuple[RecordingRule, ...], now: datetime) -> "Change":
+    def set_recording_rules(self, rules: tuple[SubscribeRule, ...], now: datetime) -> "Change":
         """Replace the recording rules; there is no event, and nothing is recorded anyway."""
         settings = replace(self.settings, recording_rules=rules)
         created = self.recording_created or now

@@ -43,7 +43,6 @@ from appliance.rooms.credentials import Credentials
 from appliance.rooms.deadlines import room_deadline, stays_over
 from appliance.rooms.events import EndReason, LeaveReason
 from appliance.rooms.key_ring import KeyRing
-from appliance.rooms.recording_rules import RecordingRule
 from appliance.rooms.recovery import take_up
 from appliance.rooms.registry import Attachment, RoomEntry, Stay
 from appliance.rooms.room import (
@@ -373,7 +372,7 @@ class RoomsService:
         return change.participants[sid]
 
     async def set_recording_rules(
-        self, account_sid: AccountSid, room_sid: RoomSid, rules: tuple[RecordingRule, ...]
+        self, account_sid: AccountSid, room_sid: RoomSid, rules: tuple[SubscribeRule, ...]
     ) -> Room:
         """Keep recording rules that record nothing; return the room. Durable when this returns.
 

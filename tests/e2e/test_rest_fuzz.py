@@ -39,6 +39,8 @@ RULES = (
     '[{"type":"include","all":true}]',
     '[{"type":"exclude","all":true}]',
     '[{"type":"include","kind":"audio","publisher":"ann"}]',
+    '[{"type":"exclude","kind":"video","track":"\\u0000\\ud83d\\ude00"}]',
+    '[{"type":"exclude","publisher":"\\ud800"}]',
     '[{"type":"include"}]',
     '[{"type":"include","all":true,"all":true}]',
     "[]",

@@ -19,7 +19,7 @@ from tests.support.rooms_running import RunningRooms, running_rooms
 
 RULES = "/v1/Rooms/lobby/RecordingRules"
 NOTHING = [{"type": "exclude", "all": True}]
-NO_VIDEO = [{"type": "exclude", "kind": "video"}, {"type": "exclude", "publisher": "ann", "track": "screen"}]
+NO_VIDEO = [{"type": "exclude", "kind": "video"}, {"type": "exclude", "publisher": "ann", "track": "a\0b \U0001f600"}]
 INCLUDE = [{"type": "include", "all": True}]
 
 

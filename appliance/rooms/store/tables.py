@@ -10,7 +10,7 @@ from sqlalchemy.engine import Dialect, Row
 from appliance.media_engine import TrackKind
 from appliance.rooms.events import RoomEvent
 from appliance.rooms.publishing import Track
-from appliance.rooms.recording_rules import NOTHING_RECORDED, RecordingRule
+from appliance.rooms.recording_rules import NOTHING_RECORDED
 from appliance.rooms.room import Participant, ParticipantStatus, Room, RoomSettings, RoomStatus, RoomType
 from appliance.rooms.subscribe_rules import INCLUDE_ALL, SubscribeRule, rule_of
 from appliance.sids import AccountSid, KeySid, ParticipantSid, RoomSid, TrackSid
@@ -196,7 +196,7 @@ def room_of(row: Row[Any], present: tuple[Participant, ...] = ()) -> Room:
     settings = RoomSettings(
         type=RoomType(values["type"]),
         video_codecs=tuple(values["video_codecs"]),
-        recording_rules=tuple(RecordingRule.from_json(rule) for rule in stored.get("rules", ())) or NOTHING_RECORDED,
+        recording_rules=tuple(rule_of(rule) for rule in stored.get("rules", ())) or NOTHING_RECORDED,
         **{name: values[name] for name in _SETTINGS},
     )
     return Room(
@@ -228,9 +228,7 @@ def participant_row(participant: Participant, room_sid: RoomSid) -> dict[str, An
     }
 
 
-def _rules_row(
-    rules: Sequence[SubscribeRule] | Sequence[RecordingRule], created: datetime | None, updated: datetime | None
-) -> dict[str, Any]:
+def _rules_row(rules: Sequence[SubscribeRule], created: datetime | None, updated: datetime | None) -> dict[str, Any]:
     return {
         "rules": [rule.to_json() for rule in rules],
         "created": created and created.strftime(_FORM),

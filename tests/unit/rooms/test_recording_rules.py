@@ -6,7 +6,12 @@ from typing import Any
 import pytest
 
 from appliance.errors import RecordingRulesInvalidError
-from appliance.rooms.recording_rules import NOTHING_RECORDED, parse_recording_rules, records_something
+from appliance.rooms.recording_rules import (
+    NOTHING_RECORDED,
+    parse_recording_rules,
+    recording_rule_json,
+    records_something,
+)
 
 ALL = {"type": "exclude", "all": True}
 
@@ -22,7 +27,7 @@ ALL = {"type": "exclude", "all": True}
 )
 def test_rules_are_given_back_as_they_came_bare_or_wrapped(rules: list[dict[str, Any]]) -> None:
     for text in (json.dumps(rules), json.dumps({"rules": rules})):
-        assert [rule.to_json() for rule in parse_recording_rules(text)] == rules
+        assert [recording_rule_json(rule) for rule in parse_recording_rules(text)] == rules
 
 
 def test_filters_that_are_null_were_not_given() -> None:
@@ -38,6 +43,7 @@ def test_filters_that_are_null_were_not_given() -> None:
         '[{"all":true}]', '[{"type":"exclude"}]', '[{"type":"exclude","all":"true"}]', '[{"type":"exclude","all":1}]',
         '[{"type":"exclude","all":true,"kind":"audio"}]', '[{"type":"exclude","kind":"smell"}]',
         '[{"type":"exclude","track":""}]', '[{"type":"exclude","publisher":7}]', '[{"type":"exclude","mood":"good"}]',
+        '[{"type":"exclude","priority":"low"}]', '[{"type":"exclude","track":"\\ud800"}]',
         '[{"type":"exclude","kind":"audio","kind":"video"}]', json.dumps([{"type": "exclude", "track": "x" * 129}]),
     ],
 )  # fmt: skip
