@@ -104,6 +104,8 @@ class RestApi:
         account_sid = self._doorkeeper.account(request.headers.get("Authorization"), address, now, request.method)
         if self._settings.rate_limit and not self._calls.allow(account_sid, request.method, now):
             raise RestError(429, 20429, "Too Many Requests", {"Retry-After": "1"})
+        if self._service.stopping:
+            raise unavailable()
         raw_path, _, query = request.raw_path.partition("?")
         path, keys, operations = self._find(raw_path)
         operation = operations.get(request.method)

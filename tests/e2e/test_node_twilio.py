@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from appliance.errors import RoomError
 from tests.support.processes import appliance, wait_for
 from tests.support.programs_found import program
 from tests.support.rest_caller import RestCaller
@@ -179,7 +180,10 @@ def test_every_error_has_its_status_and_code(service: Stack) -> None:
 
 def test_a_strict_service_refuses_by_number_and_a_suspended_account_everything(tmp_path: Path) -> None:
     with running_stack(tmp_path) as stack:
-        stack.start_rooms('[server]\nrate_limit = true\n[rooms]\nmax_rooms = 1\nlegacy_room_types = "reject"\n')
+        stack.start_rooms(
+            "[server]\nrate_limit = true\n"
+            '[rooms]\nmax_rooms = 1\nmax_participants_in_account = 1\nlegacy_room_types = "reject"\n'
+        )
 
         assert drive(stack, "strict") == {
             "quota": [400, 53119],
@@ -187,6 +191,11 @@ def test_a_strict_service_refuses_by_number_and_a_suspended_account_everything(t
             "guesses": ["401,20003", "429,20429"],
             "often": [429, 20429],
         }
+
+        (room,) = RestCaller(stack)("GET", "/v1/Rooms")["rooms"]
+        with SdkParticipant(stack.service, stack.token("ann", None), room["sid"]), pytest.raises(RoomError) as caught:
+            SdkParticipant(stack.service, stack.token("bob", None), room["sid"]).__enter__()
+        assert caught.value.code == 53206
 
         command = appliance("rooms", "--state-dir", str(stack.folder / "rooms"), "account", "suspend")
         subprocess.run(command, check=True, capture_output=True, timeout=60)

@@ -41,6 +41,7 @@ async def refused(client: Client, room: str) -> int:
     return caught.value.code
 
 
+@pytest.mark.sqlite  # the command line; what it writes is looked at below on every store
 async def test_a_suspended_account_is_refused_until_it_may_be_used_again(tmp_path: Path) -> None:
     async with calling(tmp_path) as (running, call):
         ann = running.client("ann")

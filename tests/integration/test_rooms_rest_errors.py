@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from twilio.base.exceptions import TwilioException, TwilioRestException
 
@@ -160,6 +161,17 @@ async def test_a_store_that_cannot_be_written_is_503(running: RunningRooms, monk
     monkeypatch.setattr(running.store, "healthy", False)
 
     assert await library(running, lambda video: refused(lambda: video.rooms.create())) == (503, 20503)
+
+
+async def test_a_service_that_stops_is_503_to_those_it_knows(running: RunningRooms) -> None:
+    await running.service.close()
+
+    def use(video: Any) -> list[tuple[int, int]]:
+        return [refused(lambda: video.rooms.create()), refused(lambda: video.rooms("lobby").fetch())]
+
+    assert await library(running, use) == [(503, 20503)] * 2
+    async with aiohttp.ClientSession() as http, http.get(f"{running.url}/v1/Rooms") as answer:
+        assert answer.status == 401
 
 
 async def test_a_hundred_and_twenty_rooms_are_listed_whole_whatever_the_page_size(running: RunningRooms) -> None:
