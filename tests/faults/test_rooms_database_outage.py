@@ -31,6 +31,12 @@ def failure(caller: RestCaller, method: str, path: str) -> tuple[int, int]:
     return 0, 0
 
 
+def reaches(sender: SdkParticipant, receiver: SdkParticipant, text: str) -> bool:
+    """Send; tell whether one of these has arrived."""
+    sender.send(text)
+    return text in receiver.messages
+
+
 def test_a_database_that_goes_away_harms_no_call_and_loses_no_event(stack: Stack, postgres: Postgres) -> None:
     with FaultyReceiver() as receiver:
         rooms = stack.start_rooms(configuration(postgres, receiver.url))
@@ -55,7 +61,7 @@ def test_a_database_that_goes_away_harms_no_call_and_loses_no_event(stack: Stack
             with pytest.raises(RoomError) as refused:
                 asyncio.run(connect(stack.token("dan"), url=stack.service, name=ROOM))
             assert refused.value.code == 53104
-            wait_for("a message arrives", lambda: ann.send("away") or "away" in bob.messages, every_s=0.2)
+            wait_for("a message arrives", lambda: reaches(ann, bob, "away"), every_s=0.2)
 
             postgres.start()
             wait_for("it is ready again", lambda: status_of(f"{stack.service}/readyz") == 200)
@@ -70,6 +76,32 @@ def test_a_database_that_goes_away_harms_no_call_and_loses_no_event(stack: Stack
 
     assert [each.seq for each in heard] == list(range(len(heard)))
     assert [each.name for each in heard[7:9]] == ["track-removed", "participant-disconnected"]
+
+
+def test_a_database_that_hangs_harms_no_call_and_loses_no_event(stack: Stack, postgres: Postgres) -> None:
+    with FaultyReceiver() as receiver:
+        rooms = stack.start_rooms(configuration(postgres, receiver.url))
+        with SdkParticipant(stack.service, stack.token("ann"), ROOM) as ann:
+            with SdkParticipant(stack.service, stack.token("bob"), ROOM) as bob:
+                wait_for("they have each other", lambda: ann.has_data_track_of("bob") and bob.has_data_track_of("ann"))
+                wait_for("both are told", lambda: len(receiver.heard) == 5)
+                pid = rooms.pid
+                postgres.pause()
+                try:
+                    wait_for("it says so", lambda: status_of(f"{stack.service}/readyz") == 503)
+                    assert status_of(f"{stack.service}/healthz") == 200
+                    wait_for("a message arrives", lambda: reaches(ann, bob, "hung"), every_s=0.2)
+                    bob.leave()
+                    wait_for("ann sees bob go", lambda: ann.identities() == [])
+                    assert len(receiver.heard) == 5
+                finally:
+                    postgres.resume()
+            wait_for("bob's leaving is told", lambda: len(receiver.heard) == 7, within_s=60)
+            wait_for("it is ready again", lambda: status_of(f"{stack.service}/readyz") == 200)
+            assert (rooms.running, rooms.pid) == (True, pid)
+        wait_for("the end is told", lambda: receiver.heard[-1].name == "room-ended")
+
+    assert [each.seq for each in receiver.heard] == list(range(len(receiver.heard)))
 
 
 def test_a_start_without_its_database_is_one_to_be_tried_again(stack: Stack, postgres: Postgres) -> None:

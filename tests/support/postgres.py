@@ -3,12 +3,15 @@
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Self
+
+import psutil
 
 from tests.support.processes import wait_for
 
@@ -78,6 +81,18 @@ class Postgres:
         if self.running:
             self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "stop")
         self.running = False
+
+    def pause(self) -> None:
+        """Let it answer nobody any more, with all connections open: as a network that swallows everything."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        server = psutil.Process(int((self._data / "postmaster.pid").read_text().split()[0]))
+        for process in (server, *server.children(recursive=True)):
+            process.send_signal(number)
 
     def new_database(self) -> str:
         """Make an empty database; return its address for SQLAlchemy."""

@@ -36,6 +36,7 @@ _CLOSING_DEADLINE_S = 2.0
 _MAX_READERS = 8  # fewer than the pool holds
 _CONNECT_WITHIN_S = 5.0
 _ANSWER_WITHIN_S = 30.0
+_PLACE_WITHIN_S = 10.0
 _OUTAGES = ("08", "40", "53", "55", "57", "58")
 """SQLSTATE classes: connection, rollback, resources, not in the state, operator's intervention, system (PostgreSQL,
 appendix A)."""
@@ -133,12 +134,22 @@ class Store:
             StoreUnavailable: the database is away, before or while it is read.
         """
         try:
-            async with self._reads, self.engine.connect() as connection:
+            async with self._place(), self.engine.connect() as connection:
                 yield connection
         except (DBAPIError, OSError) as error:
             if not is_outage(error):
                 raise
             raise StoreUnavailable(f"the store cannot be read now: {_reason(error)}") from error
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """Hold one of the readers' places. Raise TimeoutError where the database hangs and so none gets free."""
+        async with asyncio.timeout(_PLACE_WITHIN_S):
+            await self._reads.acquire()
+        try:
+            yield
+        finally:
+            self._reads.release()
 
     async def condition(self) -> str:
         """Return `ok`, or what is wrong in words; asks the database, which nobody may have done since it went away."""
