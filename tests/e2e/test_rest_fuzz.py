@@ -77,6 +77,7 @@ def test_no_request_finds_a_bug_or_an_undocumented_answer(stack: Stack, seconds:
     assert outcome.returncode == 0, report[-8000:]
     generated = re.search(r"([\d,]+) generated", report)
     assert generated, report[-2000:]
+    print(f"{generated[1]} requests in {seconds} s")  # noqa: T201  the figure of a long run
     assert int(generated[1].replace(",", "")) > 100
     assert call("GET", "/v1/Rooms?PageSize=1")["meta"]["page_size"] == 1
 
