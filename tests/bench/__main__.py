@@ -1,10 +1,10 @@
-"""`./run bench [call] [start] [rest] [--write]`: run the measurements, print them, and with --write keep them."""
+"""`./run bench [NAME …] [--write]`: run the measurements, print them, and with --write keep them."""
 
 import argparse
 
-from tests.bench import call, rest, start
+from tests.bench import call, rest, rules, start
 
-MEASUREMENTS = {"call": call.run, "start": start.run, "rest": rest.run}
+MEASUREMENTS = {"call": call.run, "start": start.run, "rest": rest.run, "rules": rules.run}
 
 
 def main() -> None:
