@@ -33,6 +33,7 @@ Job = Callable[[AsyncConnection], Awaitable[None]]
 _RETRY_STEPS_S = geometric(0.1, 2.0, 5.0)
 _MAX_JOBS_PER_TRANSACTION = 200
 _CLOSING_DEADLINE_S = 2.0
+_GOODBYE_WITHIN_S = 0.5
 _MAX_READERS = 8  # fewer than the pool holds
 _CONNECT_WITHIN_S = 5.0
 _ANSWER_WITHIN_S = 30.0
@@ -119,7 +120,10 @@ class Store:
         self._jobs.put_nowait(None)
         with suppress(TimeoutError, DBAPIError):
             await asyncio.wait_for(self._writer, _CLOSING_DEADLINE_S)
-        await self._engine.dispose()
+        # A server that hangs is not waited for once more by every connection's goodbye.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GOODBYE_WITHIN_S):
+                await self._engine.dispose()
 
     @property
     def engine(self) -> AsyncEngine:
