@@ -27,6 +27,10 @@ CONNECT_TIMEOUT_S = 5.0
 """Name lookup aside: for TCP, for TLS, and again for CONNACK."""
 ANSWER_TIMEOUT_S = 20.0
 """A broker that does not acknowledge for so long is as good as gone."""
+PACKET_TOO_LARGE = 0x95
+"""What a broker would part with us over (MQTT 5, 3.2.2.3.6); we refuse it ourselves."""
+_MOST_IN_FLIGHT = 20  # paho's own bound, above which it would queue
+_AROUND_PUBLISH = 5 + 2 + 2  # fixed header, length of the topic, packet identifier
 WRONG_VERSION = 0x84
 """CONNACK: unsupported protocol version (MQTT 5, 3.2.2.2)."""
 
@@ -120,6 +124,8 @@ class Link:
         """Raises BrokerDown when the connection ends, or what a handler raised."""
         self._descriptor: int | None = None
         self._housekeeping: asyncio.TimerHandle | None = None
+        self._places = asyncio.Semaphore(_MOST_IN_FLIGHT)
+        self._most_bytes: int | None = None
         self._client = self._make_client(settings, version, will)
 
     def _make_client(self, settings: BrokerSettings, version: Literal[3, 5], will: Will | None) -> Client:
@@ -191,6 +197,21 @@ class Link:
         self, topic: str, payload: bytes, qos: Literal[0, 1], retain: bool, properties: Mapping[str, Any]
     ) -> None:
         packet = _publish_properties(properties) if self._v5 and properties else None
+        extra = len(packet.pack()) if packet else 1  # type: ignore[no-untyped-call]  # paho's properties have no types
+        size = _AROUND_PUBLISH + len(topic.encode()) + len(payload) + extra
+        if self._most_bytes is not None and size > self._most_bytes:
+            raise BrokerRefused(f"a message of {size} bytes, more than its {self._most_bytes}", PACKET_TOO_LARGE)
+        if not qos:
+            await self._send(topic, payload, qos, retain, packet)
+            return
+        async with self._places:
+            if self.over.done():
+                raise BrokerDown("connection lost while waiting to send")
+            await self._send(topic, payload, qos, retain, packet)
+
+    async def _send(
+        self, topic: str, payload: bytes, qos: Literal[0, 1], retain: bool, packet: Properties | None
+    ) -> None:
         info = self._client.publish(topic, payload, qos, retain, packet)
         if info.rc not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_QUEUE_SIZE):
             raise BrokerDown(f"could not send: {info.rc.name}")
@@ -290,7 +311,13 @@ class Link:
             self._welcome.set_exception(BrokerRefused(f"the connection ({connack_string(reason)})", code))
             self._welcome.exception()
         else:
+            self._heed(properties)
             self._welcome.set_result(None)
+
+    def _heed(self, properties: Properties | None) -> None:
+        """Keep to what the broker can take (MQTT 5, 3.2.2.3.3 and 3.2.2.3.6); paho reads neither."""
+        self._places = asyncio.Semaphore(min(_MOST_IN_FLIGHT, getattr(properties, "ReceiveMaximum", _MOST_IN_FLIGHT)))
+        self._most_bytes = getattr(properties, "MaximumPacketSize", None)
 
     def _on_disconnect(self, client: Client, data: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
         self._end(BrokerDown(f"connection lost: {reason}"))

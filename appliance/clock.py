@@ -23,3 +23,10 @@ def rfc3339(moment: datetime) -> str:
 def rfc3339_seconds(moment: datetime) -> str:
     """Return UTC in whole seconds, `2026-03-01T09:14:03Z` (REST dates: rest.md 4.1)."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def shown_duration(since: datetime, until: datetime | None) -> int | None:
+    """Return the seconds between two times as `rfc3339_seconds` shows them, at least 0; None while it lasts."""
+    if until is None:
+        return None
+    return max(0, int((until.replace(microsecond=0) - since.replace(microsecond=0)).total_seconds()))

@@ -167,6 +167,8 @@ class Capture:
         self._timeline = CameraTimeline()
         self._running: asyncio.Task[None] | None = None
         self._missing: set[Part | Literal["speaker"]] = set()
+        self.camera_lost = asyncio.Event()
+        """Set while the camera is wanted and gives nothing."""
         self._muted = True
         self._camera_on = False
         self._audio: LocalAudioTrack | None = None
@@ -270,6 +272,7 @@ class Capture:
         """Read as long as the camera is wanted; reopen what is lost."""
         if before is not None and not before.done():
             await asyncio.wait([before])
+        self.camera_lost.clear()  # it may give pictures this time
         failures = 0
         while True:
             try:
@@ -278,6 +281,7 @@ class Capture:
                 log.warning("camera %s: %s", camera.name, error)
                 failures = failures if "camera" in self._missing else 0
                 self._lost("camera", error)
+                self.camera_lost.set()
             await asyncio.sleep(REOPEN_S[min(failures, len(REOPEN_S) - 1)])
             failures += 1
 
@@ -293,6 +297,7 @@ class Capture:
                         frame = await camera.read()
                         if "camera" in self._missing:
                             self._found("camera")
+                            self.camera_lost.clear()
                         self._take(frame)
         except ExceptionGroup as group:
             lost = group.subgroup(DeviceError)

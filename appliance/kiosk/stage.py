@@ -225,7 +225,7 @@ class Stage:
             now=self._clock.now,
         )
         try:
-            await _first_media(room, tracks)
+            await _first_media(room, tracks, self._capture.camera_lost)
         except BaseException:
             await call.leave()
             raise
@@ -254,14 +254,15 @@ class Stage:
             self._memory.touch(self._clock.now())
 
 
-async def _first_media(room: Room, tracks: Sequence[LocalTrack]) -> None:
+async def _first_media(room: Room, tracks: Sequence[LocalTrack], camera_lost: asyncio.Event) -> None:
     """Wait until a packet has gone out or come in; with nothing to send, do not.
 
     Raises:
         MediaConnectionError: nothing flowed in time.
     """
     # Muted sound goes out as silence; a camera that is off sends nothing that could be waited for.
-    if all(isinstance(track, LocalVideoTrack) and not track.is_enabled for track in tracks):
+    pictures_only = all(isinstance(track, LocalVideoTrack) for track in tracks)
+    if pictures_only and not any(isinstance(track, LocalVideoTrack) and track.is_enabled for track in tracks):
         return
     flows = asyncio.Event()
 
@@ -274,6 +275,10 @@ async def _first_media(room: Room, tracks: Sequence[LocalTrack]) -> None:
     room.on("disconnected", started)
     if any(getattr(track, "is_started", False) for track in tracks):
         flows.set()
+    # Nor does a camera that opens and gives no picture: its trouble is told, and is no trouble of the room's.
+    dark = asyncio.create_task(camera_lost.wait(), name="camera without a picture")
+    if pictures_only:
+        dark.add_done_callback(started)
     try:
         async with asyncio.timeout(FIRST_MEDIA_S):
             await flows.wait()
@@ -282,6 +287,7 @@ async def _first_media(room: Room, tracks: Sequence[LocalTrack]) -> None:
     except TimeoutError:
         raise MediaConnectionError(f"no media in {FIRST_MEDIA_S:g} s") from None
     finally:
+        dark.cancel()
         room.off("disconnected", started)
         room.off("track_started", started)
         for track in tracks:

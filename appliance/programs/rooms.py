@@ -26,7 +26,7 @@ from appliance.rooms.callbacks import HttpSink
 from appliance.rooms.guests import GuestPage, GuestSettings
 from appliance.rooms.ice import TurnServer
 from appliance.rooms.metrics import Delivery, Metrics
-from appliance.rooms.mqtt_events import DeadLetterNotices, MqttSink, node_id, service_status
+from appliance.rooms.mqtt_events import DeadLetterSink, MqttSink, node_id, service_status
 from appliance.rooms.mqtt_state import RetainedStates, Topics
 from appliance.rooms.outbox import Outbox, Sink
 from appliance.rooms.parameters import CreationPolicy
@@ -35,7 +35,7 @@ from appliance.rooms.server import Door, HttpServer, build_app, open_door
 from appliance.rooms.service import RoomsService, ServiceSettings
 from appliance.rooms.settings import RoomsSettings, networks
 from appliance.rooms.sockets import SignalingSockets
-from appliance.rooms.store.store import Store
+from appliance.rooms.store.store import Store, StoreUnavailable
 from appliance.settings import load_settings
 from appliance.sfu.engine import EmbeddedEngine
 from appliance.sfu.media_loop import new_event_loop
@@ -221,7 +221,6 @@ async def _deliver(
 ) -> Delivery:
     """Start the outbox of each sink."""
     sinks: list[Sink] = []
-    notices: DeadLetterNotices | None = None
     http = HttpSink(
         lambda: service.keys.primary_token,
         clock,
@@ -235,15 +234,12 @@ async def _deliver(
         topics = Topics(settings.mqtt.prefix, service.credentials.account_sid)
         states = RetainedStates(broker, topics, store, service.rooms_now, service.room_now)
         service.on_states(states.changed)
-        notices = DeadLetterNotices(broker, topics.dead)
-        sinks.append(MqttSink(broker, settings.mqtt.prefix, states))
+        sinks += [MqttSink(broker, settings.mqtt.prefix, states), DeadLetterSink(broker, topics.dead, store)]
         await parts.enter_async_context(broker)
         tasks.add("retained states", states.run())
-        tasks.add("dead letters", notices.run())
-    outboxes = [Outbox(store, sink, clock, SystemRandom()) for sink in sinks]
+    told = settings.mqtt.url is not None
+    outboxes = [Outbox(store, sink, clock, SystemRandom(), notices=told and sink is http) for sink in sinks]
     for outbox in outboxes:
-        if notices and outbox.sink_name == HttpSink.name:
-            outbox.on_dead = notices.note
         service.on_events(outbox.wake)
         tasks.add(f"{outbox.sink_name} outbox", outbox.run())
     return Delivery(outboxes=tuple(outboxes), http=http)
@@ -317,13 +313,19 @@ def overridden(settings: RoomsSettings, **given: Any) -> RoomsSettings:
 
 
 def exit_with_problems(action: Callable[[], None]) -> None:
-    """Run; print what is wrong with the configuration, one line each, and exit with 78 (sysexits: EX_CONFIG)."""
+    """Run; print what is wrong with the configuration, one line each, and exit with 78 (sysexits: EX_CONFIG).
+
+    A database server that is away exits with 75 (EX_TEMPFAIL): the service manager tries again.
+    """
     try:
         action()
     except ConfigurationError as error:
         for problem in error.problems:
             click.echo(problem, err=True)
         raise SystemExit(78) from None
+    except StoreUnavailable as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(75) from None
 
 
 @click.group("rooms", invoke_without_command=True)

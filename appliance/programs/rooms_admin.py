@@ -1,4 +1,4 @@
-"""`room-kiosk rooms keys|tokens|callbacks|check-config`: administers the store that the running service uses."""
+"""`room-kiosk rooms VERB`: administers the store that the running service uses; VERBS at the end lists them."""
 
 import asyncio
 import json
@@ -28,8 +28,9 @@ from appliance.rooms.store.keys import (
     put_token,
     read_keys,
     revoke_key,
+    suspend_account,
 )
-from appliance.rooms.store.store import Store
+from appliance.rooms.store.store import Store, StoreUnavailable
 from appliance.settings import load_settings
 from appliance.sids import new_key_sid
 from appliance.system_clock import SystemClock
@@ -77,7 +78,7 @@ async def _office(place: Place) -> Any:
 
 
 def _at_office(ctx: click.Context, work: Callable[[Office], Awaitable[T]]) -> T:
-    """Open the store, do the work, close it; tell what is wrong in one line each, and exit with 78."""
+    """Open the store, do the work, close it; tell what is wrong in one line each, and exit with 78, or 75 for now."""
 
     async def run() -> T:
         async with _office(ctx.obj) as office:
@@ -89,6 +90,47 @@ def _at_office(ctx: click.Context, work: Callable[[Office], Awaitable[T]]) -> T:
         for problem in error.problems:
             click.echo(problem, err=True)
         raise SystemExit(78) from None
+    except StoreUnavailable as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(75) from None
+
+
+# --- the account ------------------------------------------------------------------------------------------------------
+
+
+@click.group()
+def account() -> None:
+    """The account that rooms, keys and auth tokens belong to."""
+
+
+@account.command("show")
+@click.pass_context
+def show_account(ctx: click.Context) -> None:
+    """Print the account as JSON."""
+    found = _at_office(ctx, _read)
+    sid = credentials.load(ctx.obj.credentials_path).account_sid
+    click.echo(json.dumps({"sid": sid, "suspended_at": found.suspended_at}, default=_plain))
+
+
+@account.command("suspend")
+@click.pass_context
+def suspend(ctx: click.Context) -> None:
+    """Refuse REST requests (403), connects and resumes (20103) within a second; whoever is in a room stays."""
+
+    async def work(office: Office) -> None:
+        if (await _read(office)).suspended_at is None:
+            await office.store.write(suspend_account(office.secrets.account_sid, SystemClock().now()))
+
+    _at_office(ctx, work)
+    click.echo("the account is suspended; `account resume` lets it be used again")
+
+
+@account.command("resume")
+@click.pass_context
+def resume(ctx: click.Context) -> None:
+    """Let a suspended account be used again, within a second, with the keys and tokens it had."""
+    _at_office(ctx, lambda office: office.store.write(suspend_account(office.secrets.account_sid, None)))
+    click.echo("the account may be used again")
 
 
 # --- API keys ---------------------------------------------------------------------------------------------------------
@@ -106,7 +148,7 @@ def keys() -> None:
     type=click.Choice([kind.value for kind in KeyKind]),
     default=KeyKind.STANDARD.value,
     show_default=True,
-    help="restricted: reads only, signs no tokens.",
+    help="main and standard: REST and access tokens. restricted: reads only, signs no tokens.",
 )
 @click.pass_context
 def add(ctx: click.Context, name: str, kind: str) -> None:
@@ -342,4 +384,4 @@ def _show(rows: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -
     Console().print(table)
 
 
-VERBS = (keys, tokens, callbacks, check_config)
+VERBS = (account, keys, tokens, callbacks, check_config)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from appliance.rooms.problems import invalid_parameter
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
@@ -48,6 +49,23 @@ def is_within(address: str, networks: Sequence[Network]) -> bool:
         return False
     plain = getattr(parsed, "ipv4_mapped", None) or parsed
     return any(plain.version == network.version and plain in network for network in networks)
+
+
+def addresses_meant(address: str) -> "tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...]":
+    """Return an address, and the IPv4 address that it is another form of; nothing for what is no address.
+
+    Mapped (RFC 4291, 2.5.5.2), 6to4 (RFC 3056, 2) and NAT64 by its well-known prefix (RFC 6052, 2.1).
+    """
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return ()
+    if parsed.version == 4:
+        return (parsed,)
+    inner = parsed.ipv4_mapped or parsed.sixtofour
+    if parsed in _NAT64:
+        inner = ipaddress.IPv4Address(int(parsed) & 0xFFFF_FFFF)
+    return (parsed, inner) if inner else (parsed,)
 
 
 def _forwarded(headers: Mapping[str, str]) -> dict[str, str]:

@@ -129,7 +129,6 @@ class Admission:
             session=attachment.session,
             answered=asyncio.get_running_loop().create_future(),
             client_revision=request.revision,
-            guest=token.guest,
             attachment=attachment,
             refused=dict(outcome.refused),
             receiving=entry.room.received_by(sid, request.rules),
@@ -146,6 +145,7 @@ class Admission:
                 key_sid=token.key_sid,
                 started=now,
                 updated=now,
+                guest=token.guest,
                 tracks=outcome.tracks,
                 rules=request.rules,
             )
@@ -190,7 +190,7 @@ class Admission:
 
     def _join(self, entry: RoomEntry, stay: Stay, newcomer: Participant) -> "asyncio.Future[None]":
         older = entry.room.with_identity(newcomer.identity)
-        if older and stay.guest and not entry.stays[older.sid].guest:
+        if older and newcomer.guest and not older.guest:
             raise ParticipantDuplicateIdentityError
         change = entry.room.join(newcomer, self._running.clock.now())
         if entry.opening:

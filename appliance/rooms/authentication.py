@@ -5,7 +5,7 @@ import binascii
 from collections import OrderedDict, deque
 
 from appliance.rooms.key_ring import KeyRing
-from appliance.rooms.problems import RestError
+from appliance.rooms.problems import RestError, forbidden
 from appliance.sids import AccountSid
 from appliance.tokens import KeyKind
 
@@ -60,12 +60,13 @@ class Doorkeeper:
         reads only.
 
         Raises:
-            RestError: 20003, or 20429 after too many wrong passwords from this address; 20403 a restricted key writes.
+            RestError: 20003, or 20429 after too many wrong passwords from this address; 20403 the account is suspended,
+                or a restricted key writes.
         """
         given = read_basic(header)
         kind = self._keys.kind_of(*given) if given else None
-        if kind is KeyKind.RESTRICTED and method not in ("GET", "HEAD"):
-            raise RestError(403, 20403, "Forbidden")
+        if kind and (self._keys.suspended or (kind is KeyKind.RESTRICTED and method not in ("GET", "HEAD"))):
+            raise forbidden()
         if kind:
             return self._keys.account_sid
         if header and self._failures.note(address, now):

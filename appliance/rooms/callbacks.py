@@ -20,7 +20,7 @@ from yarl import URL
 from appliance import PRODUCT, __version__
 from appliance.clock import Clock
 from appliance.errors import ConfigurationError
-from appliance.rooms.addresses import Network, is_within
+from appliance.rooms.addresses import Network, addresses_meant, is_within
 from appliance.rooms.callback_request import CallbackTarget, build_request, read_target
 from appliance.rooms.delivery import Breaker, Outcome, OutcomeClass
 from appliance.rooms.store.deliveries import Due
@@ -45,7 +45,14 @@ class GuardedResolver(AbstractResolver):
         self._deny = deny
 
     def check(self, address: str) -> bool:
-        return is_within(address, self._allow) and not is_within(address, self._deny)
+        """Tell whether an address may be called: itself, and every other that it stands for."""
+        meant = addresses_meant(address)
+        return (
+            bool(meant)
+            and not any(each.is_unspecified or each.is_multicast for each in meant)
+            and is_within(address, self._allow)
+            and not any(is_within(str(each), self._deny) for each in meant)
+        )
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -81,6 +88,7 @@ class HttpSink:
     """Satisfies Sink. `async with HttpSink(…) as sink:`."""
 
     name = "http"
+    ages = True
 
     def __init__(
         self,
@@ -136,6 +144,10 @@ class HttpSink:
             return
         async with self._turns[target.receiver]:
             yield
+
+    def place(self, due: Due) -> str:
+        target = _target(due)
+        return target.host if target else "nowhere"
 
     @property
     def open_breakers(self) -> int:
@@ -200,10 +212,11 @@ class HttpSink:
             return _unreached(target, "ct", "no connection in time")
         except TimeoutError:
             return _unreached(target, "rt", "no answer in time")
-        except aiohttp.InvalidURL as error:
-            return Outcome(kind=OutcomeClass.REJECTED, error=f"the room's status callback is no address: {error}")
-        except UnicodeError as error:  # a host name that cannot be looked up
-            return Outcome(kind=OutcomeClass.REJECTED, error=f"{target.host}: {error}")
+        except (aiohttp.InvalidURL, UnicodeError):  # no address, or a host name that cannot be looked up
+            return Outcome(kind=OutcomeClass.REJECTED, error="the room's status callback is no address")
+        except aiohttp.ClientResponseError as error:
+            # Its own text holds the whole address, whose query may be secret.
+            return _unreached(target, "rt", f"answered what is no HTTP: {error.message.splitlines()[0]}")
         except (aiohttp.ClientError, OSError) as error:
             cause = "ct" if isinstance(error, aiohttp.ClientConnectorError) else "rt"
             return _unreached(target, cause, f"{type(error).__name__}: {error}")

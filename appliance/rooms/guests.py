@@ -17,11 +17,10 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from appliance import PRODUCT
 from appliance.clock import Clock, rfc3339_seconds
 from appliance.errors import ParticipantIdentityInvalidError, RoomError
 from appliance.rooms.addresses import Network, base_url
-from appliance.rooms.authentication import Doorkeeper, FailureCount
+from appliance.rooms.authentication import FailureCount
 from appliance.rooms.invitations import (
     DEFAULT_LIFETIME_S,
     MAX_LIFETIME_S,
@@ -32,6 +31,7 @@ from appliance.rooms.invitations import (
 from appliance.rooms.problems import (
     DEFAULT_MORE_INFO,
     RestError,
+    forbidden,
     invalid_parameter,
     not_found,
     problem_of,
@@ -93,7 +93,7 @@ class GuestPage:
         self._settings = settings
         self._clock = clock
         self._secret = service.credentials.service_secret.encode()
-        self._doorkeeper = Doorkeeper(service.keys, PRODUCT)
+        self._doorkeeper = service.doorkeeper
         self._attempts = FailureCount()
 
     def routes(self) -> list[web.RouteDef]:
@@ -190,7 +190,7 @@ class GuestPage:
         lifetime_s = TOKEN_LIFETIME_S
         key = self._service.keys.signing_key
         if not key:
-            raise unavailable()
+            raise forbidden() if self._service.keys.suspended else unavailable()
         token = mint(key, identity, now=now, room=room, lifetime_s=lifetime_s, guest=True)
         answer = {
             "token": token,

@@ -1,4 +1,4 @@
-"""Which API keys and auth tokens open the account now: held in memory, looked up in the store twice a second.
+"""Which API keys and auth tokens open the account now, if any: held in memory, looked up in the store twice a second.
 
 The store is where keys are kept (`room-kiosk rooms keys` writes there); credentials.json holds the first ones, and the
 secret that all are sealed with.
@@ -8,6 +8,7 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from appliance.clock import Clock
@@ -22,7 +23,7 @@ from appliance.rooms.store.keys import (
     put_token,
     read_keys,
 )
-from appliance.rooms.store.store import READ_ERRORS, Store
+from appliance.rooms.store.store import Store, StoreUnavailable
 from appliance.sids import AccountSid, KeySid
 from appliance.tokens import KeyKind, SigningKey
 
@@ -59,22 +60,31 @@ class KeyRing:
     # --- for those who ask
 
     @property
+    def suspended(self) -> bool:
+        """The account is suspended: whoever proves to be it is refused, and no key of it is active."""
+        return self._known.suspended_at is not None
+
+    @property
     def primary_token(self) -> str:
         """The auth token that callbacks are signed with."""
         return self._known.tokens[TokenSlot.PRIMARY]
 
     @property
     def signing_key(self) -> SigningKey | None:
-        """A key to sign access tokens of our own with, or None where every one is revoked."""
+        """A key to sign access tokens of our own with, or None where every one is revoked, or the account suspended."""
         keys = self._known.keys
         own = keys.get(self._credentials.api_key_sid)
-        usable = (key for key in (own, *keys.values()) if key and _signs(key))
-        return next((_signing(key) for key in usable), None)
+        usable = (key for key in (own, *keys.values()) if key and _signs(key) and not self.suspended)
+        return next((self._signing(key) for key in usable), None)
 
     def find_key(self, sid: str) -> SigningKey | None:
         """Return the API key of this SID, revoked ones too; what `tokens.verify` asks for."""
         key = self._known.keys.get(sid)
-        return _signing(key) if key else None
+        return self._signing(key) if key else None
+
+    def _signing(self, key: ApiKey) -> SigningKey:
+        active = key.revoked_at is None and not self.suspended
+        return SigningKey(sid=key.sid, secret=key.secret, account_sid=key.account_sid, kind=key.kind, active=active)
 
     def note_use(self, sid: str) -> None:
         """Note that a request or a token was verified with this key."""
@@ -121,12 +131,14 @@ class KeyRing:
         before = self._known
         try:
             await self._read(store)
-        except READ_ERRORS as error:
+        except StoreUnavailable as error:
             if not self._told_failure:
                 log.error("keys cannot be read, those known before hold: %s", error)
             self._told_failure = True
             return
         self._told_failure = False
+        if self._known.suspended_at != before.suspended_at:
+            log.warning("account %s %s", self.account_sid, "was suspended" if self.suspended else "may be used again")
         for key in self._known.keys.values():
             old = before.keys.get(key.sid)
             if key.revoked_at and not (old and old.revoked_at):
@@ -143,7 +155,7 @@ class KeyRing:
         if TokenSlot.PRIMARY not in found.tokens:
             # Sealed with another secret: the store is older than credentials.json, which then counts.
             tokens = {**found.tokens, TokenSlot.PRIMARY: self._credentials.auth_token}
-            found = StoredKeys(keys=found.keys, tokens=tokens)
+            found = replace(found, tokens=tokens)
         self._known = found
 
     def _write_uses(self, store: Store) -> None:
@@ -154,9 +166,3 @@ class KeyRing:
 
 def _signs(key: ApiKey) -> bool:
     return key.revoked_at is None and key.kind is not KeyKind.RESTRICTED
-
-
-def _signing(key: ApiKey) -> SigningKey:
-    return SigningKey(
-        sid=key.sid, secret=key.secret, account_sid=key.account_sid, kind=key.kind, active=key.revoked_at is None
-    )

@@ -15,7 +15,7 @@ from appliance.rooms.callbacks import HttpSink
 from appliance.rooms.outbox import Outbox
 from appliance.rooms.service import RoomsService
 from appliance.rooms.store.deliveries import QueueFigures, queue_figures
-from appliance.rooms.store.store import READ_ERRORS, Store
+from appliance.rooms.store.store import Store, StoreUnavailable
 
 PREFIX = "room_kiosk"
 
@@ -55,7 +55,7 @@ class Metrics:
         try:
             async with self._store.read() as connection:
                 queues = await queue_figures(connection)
-        except READ_ERRORS:
+        except StoreUnavailable:
             queues = []  # `room_kiosk_store_healthy` tells
         registry = CollectorRegistry()
         registry.register(_Figures(lambda: self._figures(queues)))

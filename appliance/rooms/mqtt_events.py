@@ -15,7 +15,8 @@ from appliance.broker import Broker, BrokerDown, BrokerRefused, Will
 from appliance.clock import rfc3339
 from appliance.rooms.delivery import Outcome, OutcomeClass
 from appliance.rooms.mqtt_state import RetainedStates
-from appliance.rooms.store.deliveries import Due
+from appliance.rooms.store.deliveries import NOTICE, Due, Letter, letters_of_event
+from appliance.rooms.store.store import Store, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,8 @@ EVENT_EXPIRY_S = 86_400
 WILL_DELAY_S = 5
 """A service that is back within it was never offline."""
 JSON_PROPERTIES: Mapping[str, Any] = {"content_type": "application/json", "payload_format": 1}
-_PERMANENT_REASONS = (0x87, 0x90, 0x99)
+_PERMANENT_REASONS = (0x87, 0x90, 0x95, 0x99)
+"""Not authorised, topic name invalid, packet too large, payload format invalid."""
 _LOOK_AGAIN_S = 1.0
 
 
@@ -67,6 +69,7 @@ class MqttSink:
     """Satisfies Sink."""
 
     name = "mqtt"
+    ages = True
 
     def __init__(self, broker: Broker, prefix: str, states: RetainedStates | None = None) -> None:
         self._states = states
@@ -77,6 +80,9 @@ class MqttSink:
 
     async def _on_connected(self) -> None:
         self._connected.set()
+
+    def place(self, due: Due) -> str:
+        return self._broker.address[0]
 
     @asynccontextmanager
     async def turn(self, due: Due) -> AsyncIterator[None]:
@@ -95,23 +101,9 @@ class MqttSink:
 
     async def deliver(self, due: Due) -> Outcome:
         """Publish once; delivered means that the broker has acknowledged."""
-        properties = {
-            **JSON_PROPERTIES,
-            "message_expiry_s": EVENT_EXPIRY_S,
-            "user": {
-                "event-id": due.event_id,
-                "event": due.name,
-                "room-sid": due.room_sid,
-                "seq": str(due.seq),
-                "v": "1",
-            },
-        }
-        topic = event_topic(self._prefix, due)
         try:
-            if self._states:
-                await self._states.before(due)
-            await self._broker.publish(topic, event_payload(due), qos=1, retain=False, properties=properties)
-        except BrokerDown as error:
+            await self._tell(due)
+        except (BrokerDown, StoreUnavailable) as error:
             return Outcome(kind=OutcomeClass.RETRY, error=str(error))
         except BrokerRefused as error:
             permanent = error.reason_code in _PERMANENT_REASONS
@@ -119,36 +111,43 @@ class MqttSink:
             return Outcome(kind=kind, status=error.reason_code, error=str(error))
         return Outcome(kind=OutcomeClass.DELIVERED)
 
+    async def _tell(self, due: Due) -> None:
+        if self._states:
+            await self._states.before(due)
+        await self._publish(event_topic(self._prefix, due), event_payload(due), due)
 
-def dead_payload(due: Due, outcome: Outcome) -> bytes:
+    async def _publish(self, topic: str, payload: bytes, due: Due) -> None:
+        user = {"event-id": due.event_id, "event": due.name, "room-sid": due.room_sid, "seq": str(due.seq), "v": "1"}
+        properties = {**JSON_PROPERTIES, "message_expiry_s": EVENT_EXPIRY_S, "user": user}
+        await self._broker.publish(topic, payload, qos=1, retain=False, properties=properties)
+
+
+def dead_payload(due: Due, letter: Letter) -> bytes:
     """Return what is told of a callback that was given up: the event's own envelope, and why."""
     envelope = json.loads(event_payload(due))
     envelope["dead"] = {
-        "sink": due.sink,
-        "attempts": due.attempts + 1,
-        "status": outcome.status,
-        "error": outcome.error,
+        "sink": letter.sink,
+        "attempts": letter.attempts,
+        "status": letter.last_status,
+        "error": letter.last_error,
     }
     return json.dumps(envelope, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
 
 
-class DeadLetterNotices:
-    """Tells of callbacks that were given up, on a topic of their own; what a broker misses is in the store."""
+class DeadLetterSink(MqttSink):
+    """Tells of callbacks that were given up, on a topic of their own. Satisfies Sink."""
 
-    def __init__(self, broker: Broker, topic: str) -> None:
-        self._broker = broker
+    name = NOTICE
+    ages = False  # what died of age is told all the same
+
+    def __init__(self, broker: Broker, topic: str, store: Store) -> None:
+        super().__init__(broker, topic)
         self._topic = topic
-        self._waiting: asyncio.Queue[bytes] = asyncio.Queue()
+        self._store = store
 
-    def note(self, due: Due, outcome: Outcome) -> None:
-        self._waiting.put_nowait(dead_payload(due, outcome))
-
-    async def run(self) -> None:
-        """Publish until cancelled."""
-        while True:
-            payload = await self._waiting.get()
-            properties = {**JSON_PROPERTIES, "message_expiry_s": EVENT_EXPIRY_S}
-            try:
-                await self._broker.publish(self._topic, payload, qos=1, properties=properties)
-            except (BrokerDown, BrokerRefused) as error:
-                log.warning("a dead letter could not be told: %s", error)
+    async def _tell(self, due: Due) -> None:
+        async with self._store.read() as connection:
+            letters = await letters_of_event(connection, due.event_id)
+        for letter in letters:
+            if letter.sink not in (self.name, MqttSink.name):  # dropped meanwhile: nothing is to tell
+                await self._publish(self._topic, dead_payload(due, letter), due)

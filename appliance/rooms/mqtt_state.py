@@ -16,12 +16,13 @@ from appliance.rooms.room import Participant, Room
 from appliance.rooms.store.deliveries import Due
 from appliance.rooms.store.pages import find_participant, find_room
 from appliance.rooms.store.retained import forget_topic, keep_topic, retained
-from appliance.rooms.store.store import Store
+from appliance.rooms.store.store import Store, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 ROOM_FINAL_EXPIRY_S = 3600
 PARTICIPANT_FINAL_EXPIRY_S = 60
+_LOOK_AGAIN_S = 1.0
 _LEFT_OUT = ("url", "links", "status_callback", "status_callback_method")
 """Callback addresses may contain secrets."""
 
@@ -150,8 +151,7 @@ class RetainedStates:
 
     async def converge(self) -> None:
         """After each connect: publish what lives, clear what is gone, so that a broker with old data catches up."""
-        async with self._store.read() as connection:
-            self._ours = await retained(connection)
+        await self._read_ours()
         living = [state for room in self._rooms() for state in live_states(self._topics, room)]
         topics = {state.topic for state in living}
         gone = [State(topic=topic, room_sid=sid, seq=0) for topic, sid in self._ours.items() if topic not in topics]
@@ -160,12 +160,23 @@ class RetainedStates:
         except BrokerRefused as error:
             log.warning("a state was refused: %s", error)
 
+    async def _read_ours(self) -> None:
+        """Read which topics are ours; wait for a store that is away, as long as the broker is there."""
+        while self._broker.connected:
+            try:
+                async with self._store.read() as connection:
+                    self._ours = await retained(connection)
+                return
+            except StoreUnavailable:
+                await asyncio.sleep(_LOOK_AGAIN_S)
+
     async def before(self, due: Due) -> None:
         """Publish the states that follow from an event, which itself comes after them.
 
         Raises:
             BrokerDown: there is no connection.
             BrokerRefused: the broker wants none of it.
+            StoreUnavailable: what somebody or a room was last cannot be read now.
         """
         await self._publish_all([state async for state in self._states_of(due)])
 

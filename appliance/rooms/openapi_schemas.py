@@ -177,11 +177,21 @@ _RULES_OF_PARTICIPANT = record(
     date_updated=or_null(DATE),
     rules={"type": "array", "items": _RULE},
 )
+_RECORDING_RULE: Schema = {
+    **record(
+        type=one_of(RuleType),
+        all={"type": "boolean", "const": True},
+        kind=one_of(("audio", "video", "data")),
+        publisher=TEXT,
+        track=TEXT,
+    ),
+    "required": ["type"],  # of filters only those that were given
+}
 _RULES_OF_RECORDING = record(
     room_sid=sid("RM"),
-    rules={"type": "array", "items": record(type=one_of(RuleType), all=FLAG)},
-    date_created={"type": "null"},
-    date_updated={"type": "null"},
+    rules={"type": "array", "items": _RECORDING_RULE},
+    date_created=or_null(DATE),
+    date_updated=or_null(DATE),
 )
 PROBLEM: Schema = {
     **record(code={"type": "integer"}, message=TEXT, more_info=ADDRESS, status={"type": "integer"}),

@@ -6,7 +6,6 @@ commit ─▶ wake(room) ─▶ one task for the room: head of its queue ─▶ 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from random import Random
@@ -15,7 +14,7 @@ from typing import Protocol
 from appliance.clock import Clock
 from appliance.rooms.delivery import NextStep, Outcome, OutcomeClass, next_step
 from appliance.rooms.store.deliveries import DeliveryState, Due, head_of_queue, waiting_rooms, write_outcome
-from appliance.rooms.store.store import READ_ERRORS, Store
+from appliance.rooms.store.store import Store, StoreUnavailable
 from appliance.sids import RoomSid
 
 log = logging.getLogger(__name__)
@@ -29,7 +28,12 @@ class Sink(Protocol):
     """Where events go."""
 
     name: str
-    """In the delivery table: `http` or `mqtt`."""
+    """In the delivery table: `http`, `mqtt` or `notice`."""
+    ages: bool
+    """Whether an event is given up for its age."""
+
+    def place(self, due: Due) -> str:
+        """Return the host it goes to, for the log."""
 
     def turn(self, due: Due) -> AbstractAsyncContextManager[None]:
         """Hold one of the few places at the receiver of this event."""
@@ -57,15 +61,19 @@ class OutboxFigures:
 class Outbox:
     """Delivers to one sink. A receiver that is slow holds up its own room only."""
 
-    def __init__(self, store: Store, sink: Sink, clock: Clock, random: Random) -> None:
+    def __init__(self, store: Store, sink: Sink, clock: Clock, random: Random, *, notices: bool = False) -> None:
+        """Set up.
+
+        Args:
+            notices: what is given up is due to the sink `notice` from then on.
+        """
+        self._notices = notices
         self._store = store
         self._sink = sink
         self._clock = clock
         self._random = random
         self._turns = asyncio.Semaphore(MAX_PARALLEL)
         self.figures = OutboxFigures()
-        self.on_dead: Callable[[Due, Outcome], None] | None = None
-        """Hears of every event that was given up."""
         self._working: set[str] = set()
         self._again: set[str] = set()
         self._tasks: asyncio.TaskGroup | None = None
@@ -77,15 +85,16 @@ class Outbox:
     async def run(self) -> None:
         """Deliver until cancelled, beginning with what an earlier life left."""
         async with asyncio.TaskGroup() as self._tasks:
-            waiting = await self._look()
-            if waiting:
-                log.info("%s: events of %d rooms wait to be delivered", self._sink.name, waiting)
+            begun = False
             while True:
-                await asyncio.sleep(LOOK_EVERY_S)
                 try:
-                    await self._look()
-                except READ_ERRORS as error:
+                    waiting = await self._look()
+                    if waiting and not begun:
+                        log.info("%s: events of %d rooms wait to be delivered", self._sink.name, waiting)
+                    begun = True
+                except StoreUnavailable as error:
                     log.debug("%s: the queues cannot be read: %s", self._sink.name, error)
+                await asyncio.sleep(LOOK_EVERY_S)
 
     async def _look(self) -> int:
         """Wake every room with something pending; return how many there are."""
@@ -110,15 +119,20 @@ class Outbox:
         try:
             while True:
                 self._again.discard(room_sid)
-                async with self._store.read() as connection:
-                    due = await head_of_queue(connection, self._sink.name, room_sid)
+                due = await self._head(room_sid)
                 if due:
                     await self._attempt(due)
                 elif room_sid not in self._again:
                     return
+        except StoreUnavailable as error:
+            log.debug("%s: the queue of %s cannot be read: %s", self._sink.name, room_sid, error)  # `run` looks again
         finally:
             # No await since the last look: a wake that comes later starts a task of its own.
             self._working.discard(room_sid)
+
+    async def _head(self, room_sid: str) -> Due | None:
+        async with self._store.read() as connection:
+            return await head_of_queue(connection, self._sink.name, room_sid)
 
     async def _attempt(self, due: Due) -> None:
         if due.next_at:
@@ -136,26 +150,37 @@ class Outbox:
             outcome,
             name=due.name,
             attempts=due.attempts + 1,
-            occurred_at=due.occurred_at,
+            occurred_at=due.occurred_at if self._sink.ages else now,
             now=now,
             random=self._random,
         )
-        _log(due, outcome, step, took_s)
-        dead = not step.delivered and not step.next_at
+        _log(due, self._sink.place(due), outcome, step, took_s)
+        await self._settle(due, outcome, step)
+        if step.whole_queue:
+            await self._give_up_queue(due, outcome)
+
+    async def _settle(self, due: Due, outcome: Outcome, step: NextStep, *, attempted: bool = True) -> None:
+        state = _state(step)
+        dead = state is DeliveryState.DEAD
         self.figures.dead += dead
         await self._store.write(
             write_outcome(
                 due,
-                _state(step),
-                now=now,
+                state,
+                now=self._clock.now(),
                 next_at=step.next_at,
                 status=outcome.status,
                 error=outcome.error,
-                whole_queue=step.whole_queue,
+                attempted=attempted,
+                notice=dead and self._notices,
             )
         )
-        if dead and self.on_dead:
-            self.on_dead(due, outcome)
+
+    async def _give_up_queue(self, first: Due, outcome: Outcome) -> None:
+        """Give up what waits behind an event whose receiver is gone."""
+        while due := await self._head(first.room_sid):
+            log.error("%s %s of %s to %s: dead: %s", due.name, due.event_id, due.room_sid, due.sink, outcome.error)
+            await self._settle(due, outcome, NextStep(), attempted=False)
 
     async def _deliver(self, due: Due) -> Outcome:
         try:
@@ -172,20 +197,20 @@ def _state(step: NextStep) -> DeliveryState:
     return DeliveryState.PENDING if step.next_at else DeliveryState.DEAD
 
 
-def _log(due: Due, outcome: Outcome, step: NextStep, took_s: float) -> None:
+def _log(due: Due, place: str, outcome: Outcome, step: NextStep, took_s: float) -> None:
     """One line for each attempt; never the address's query, the body or the signature (callbacks.md 11)."""
-    level = logging.DEBUG if step.delivered else logging.INFO if step.next_at else logging.ERROR
-    what = outcome.kind if outcome.kind is OutcomeClass.DELIVERED or step.next_at else "dead"
-    about = outcome.error or ""
+    level = logging.INFO if step.delivered or step.next_at else logging.ERROR
     log.log(
         level,
-        "%s %s of %s to %s: %s %s %s (%.3f s)",
+        "%s %s of %s to %s at %s: %s, status %s, attempt %d, %.3f s%s",
         due.name,
         due.event_id,
         due.room_sid,
         due.sink,
-        what,
-        outcome.status or "",
-        about,
+        place,
+        outcome.kind if step.delivered or step.next_at else "dead",
+        "none" if outcome.status is None else outcome.status,
+        due.attempts + 1,
         took_s,
+        f": {outcome.error}" if outcome.error else "",
     )

@@ -4,19 +4,17 @@ Checks run in the order of rest.md 6.2; the first violation is raised.
 """
 
 import ipaddress
-import json
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from appliance.errors import (
     RecordingOperationNotSupportedError,
-    RecordingRulesInvalidError,
     RoomAudioOnlyFlagNotSupportedError,
     RoomError,
     RoomInvalidParametersError,
@@ -30,9 +28,14 @@ from appliance.errors import (
     RoomTypeLegacyError,
 )
 from appliance.rooms.problems import invalid_parameter
+from appliance.rooms.recording_rules import (
+    NOTHING_RECORDED,
+    parse_recording_rules,
+    records_something,
+)
 from appliance.rooms.room import MAX_PARTICIPANTS, MAX_PUBLISHED_TRACKS, RoomSettings, RoomType
 from appliance.rooms.room_names import check_room_name
-from appliance.tokens import unique_keys
+from appliance.rooms.subscribe_rules import SubscribeRule
 
 MAX_FIELDS = 1000
 MAX_CALLBACK_URL_LENGTH = 1023
@@ -147,7 +150,10 @@ def room_to_create(given: Parameters, policy: CreationPolicy) -> tuple[str | Non
         raise RoomAudioOnlyFlagNotSupportedError
     given.flag("EnableTurn", default=True)
     large = given.flag("LargeRoom", default=False)
-    _check_unsupported(given, policy)
+    for _, refusal in refused_features(given):
+        if not policy.ignore_unsupported:
+            raise refusal
+    rules = _recording_rules(given)
     settings = RoomSettings(
         type=kind,
         max_participants=participants or MAX_PARTICIPANTS[kind],
@@ -161,6 +167,7 @@ def room_to_create(given: Parameters, policy: CreationPolicy) -> tuple[str | Non
         large_room=large,
         status_callback=callback,
         status_callback_method=method,
+        recording_rules=NOTHING_RECORDED if records_something(rules) else rules,
     )
     return name, settings
 
@@ -224,43 +231,20 @@ def _region(given: Parameters, policy: CreationPolicy) -> str:
     return region
 
 
-def _check_unsupported(given: Parameters, policy: CreationPolicy) -> None:
-    """Refuse what would silently lose data: recording and transcribing (rest.md 6.3)."""
-    refusals: list[RoomError] = []
-    if given.flag("RecordParticipantsOnConnect", default=False):
-        refusals.append(RecordingOperationNotSupportedError())
-    rules = given.last("RecordingRules")
-    if rules is not None and any(rule["type"] == "include" for rule in recording_rules(rules)):
-        refusals.append(RecordingOperationNotSupportedError())
-    if given.flag("TranscribeParticipantsOnConnect", default=False):
-        refusals.append(RoomInvalidParametersError())
-    if refusals and not policy.ignore_unsupported:
-        raise refusals[0]
-
-
-def recording_rules(text: str) -> Sequence[Mapping[str, Any]]:
-    """Return a set of recording rules, well formed.
+def refused_features(given: Parameters) -> Iterator[tuple[str, RoomError]]:
+    """Tell, parameter by parameter, what a room is asked to do that would silently lose data (rest.md 6.3).
 
     Raises:
         RecordingRulesInvalidError: 53120.
     """
-    try:
-        rules = json.loads(text, object_pairs_hook=unique_keys)
-    except (ValueError, RecursionError):
-        raise RecordingRulesInvalidError from None
-    if isinstance(rules, dict):
-        rules = rules.get("rules")
-    if not isinstance(rules, list) or not 1 <= len(rules) <= 20 or not all(_is_recording_rule(rule) for rule in rules):
-        raise RecordingRulesInvalidError
-    return rules
+    if given.flag("RecordParticipantsOnConnect", default=False):
+        yield "RecordParticipantsOnConnect", RecordingOperationNotSupportedError()
+    if records_something(_recording_rules(given)):
+        yield "RecordingRules", RecordingOperationNotSupportedError()
+    if given.flag("TranscribeParticipantsOnConnect", default=False):
+        yield "TranscribeParticipantsOnConnect", RoomInvalidParametersError()
 
 
-def _is_recording_rule(rule: object) -> bool:
-    if not isinstance(rule, dict) or rule.get("type") not in ("include", "exclude"):
-        return False
-    filters = {key: value for key, value in rule.items() if key != "type" and value is not None}
-    if "all" in filters:
-        return filters == {"all": True} and filters["all"] is True
-    texts = all(isinstance(value, str) and 0 < len(value) <= 128 for value in filters.values())
-    known = filters.keys() <= {"kind", "publisher", "track"}
-    return bool(filters) and texts and known and filters.get("kind", "audio") in ("audio", "video", "data")
+def _recording_rules(given: Parameters) -> tuple[SubscribeRule, ...]:
+    text = given.last("RecordingRules")
+    return NOTHING_RECORDED if text is None else parse_recording_rules(text)

@@ -41,6 +41,10 @@ def not_found(path: str) -> RestError:
     return RestError(404, 20404, f"The requested resource {path} was not found")
 
 
+def forbidden() -> RestError:
+    return RestError(403, 20403, "Forbidden")
+
+
 def unavailable() -> RestError:
     return RestError(503, 20503, "Service is unavailable. Please try again")
 

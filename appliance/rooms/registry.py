@@ -36,8 +36,7 @@ class Stay:
     `attachment` is None while the socket is lost; `lost_at` is then when, in seconds of the monotonic clock. `early`
     holds what the engine wants to be sent until Joined was told, and is None from then on. `answered` is done with the
     first answer, or fails with the reason why there is none. `farewell` is what was told when the stay was over.
-    `guest`: it chose its identity freely, and so may not take that of somebody who did not. `channels`: what it has of
-    media signaling. `held`: the session as the client holds it, with what it asked for.
+    `channels`: what it has of media signaling. `held`: the session as the client holds it, with what it asked for.
     """
 
     room_sid: RoomSid
@@ -46,7 +45,6 @@ class Stay:
     session: str
     answered: "asyncio.Future[None]"
     client_revision: int
-    guest: bool = False
     peer: MediaPeer | None = None
     attachment: Attachment | None = None
     lost_at: float | None = None

@@ -6,8 +6,9 @@ Pure.
 from datetime import datetime
 from typing import Any
 
-from appliance.clock import rfc3339_seconds
+from appliance.clock import rfc3339_seconds, shown_duration
 from appliance.rooms.publishing import Track
+from appliance.rooms.recording_rules import recording_rule_json
 from appliance.rooms.room import Participant, Received, Room
 
 
@@ -26,7 +27,7 @@ def room_json(room: Room, base_url: str) -> dict[str, Any]:
         "status_callback": settings.status_callback,
         "status_callback_method": settings.status_callback_method,
         "end_time": _date(room.ended),
-        "duration": _duration(room.created, room.ended),
+        "duration": shown_duration(room.created, room.ended),
         "type": settings.type.value,
         "max_participants": settings.max_participants,
         "max_participant_duration": settings.max_participant_duration_s,
@@ -61,7 +62,7 @@ def participant_json(participant: Participant, room: Room, base_url: str) -> dic
         "date_updated": rfc3339_seconds(participant.updated),
         "start_time": rfc3339_seconds(participant.started),
         "end_time": _date(participant.ended),
-        "duration": _duration(participant.started, participant.ended),
+        "duration": shown_duration(participant.started, participant.ended),
         "url": url,
         "links": {
             "published_tracks": f"{url}/PublishedTracks",
@@ -121,18 +122,14 @@ def subscribe_rules_json(participant: Participant, room: Room) -> dict[str, Any]
 
 
 def recording_rules_json(room: Room) -> dict[str, Any]:
-    """Return the rules of every room: nothing is recorded (rest.md 12)."""
+    """Return the rules that are kept; whatever they say, nothing is recorded (rest.md 12)."""
     return {
         "room_sid": room.sid,
-        "rules": [{"type": "exclude", "all": True}],
-        "date_created": None,
-        "date_updated": None,
+        "rules": [recording_rule_json(rule) for rule in room.settings.recording_rules],
+        "date_created": _date(room.recording_created),
+        "date_updated": _date(room.recording_updated),
     }
 
 
 def _date(moment: datetime | None) -> str | None:
     return rfc3339_seconds(moment) if moment else None
-
-
-def _duration(since: datetime, until: datetime | None) -> int | None:
-    return max(0, int((until - since).total_seconds())) if until else None

@@ -9,11 +9,9 @@ from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
 
-from appliance import PRODUCT
 from appliance.clock import Clock
 from appliance.errors import RoomError
 from appliance.rooms.addresses import Network, base_url
-from appliance.rooms.authentication import Doorkeeper
 from appliance.rooms.openapi import describe
 from appliance.rooms.parameters import CreationPolicy, Parameters
 from appliance.rooms.problems import (
@@ -57,13 +55,13 @@ class RestApi:
         self._service = service
         self._settings = settings
         self._clock = clock
-        self._doorkeeper = Doorkeeper(service.keys, PRODUCT)
+        self._doorkeeper = service.doorkeeper
         self._calls = CallRate()
         lookup = Lookup(service, service.credentials.service_secret.encode())
         self._routes: Sequence[Route] = (
             *RoomOperations(service, lookup, settings.creation).routes(),
             *ParticipantOperations(service, lookup).routes(),
-            *UnsupportedOperations(lookup).routes(),
+            *UnsupportedOperations(service, lookup, settings.creation).routes(),
         )
         self._patterns = [(_pattern(route.path), route.operations) for route in self._routes]
         self._description = json.dumps(describe(self._routes))
@@ -106,6 +104,8 @@ class RestApi:
         account_sid = self._doorkeeper.account(request.headers.get("Authorization"), address, now, request.method)
         if self._settings.rate_limit and not self._calls.allow(account_sid, request.method, now):
             raise RestError(429, 20429, "Too Many Requests", {"Retry-After": "1"})
+        if self._service.stopping:
+            raise unavailable()
         raw_path, _, query = request.raw_path.partition("?")
         path, keys, operations = self._find(raw_path)
         operation = operations.get(request.method)

@@ -24,10 +24,10 @@ from appliance.rooms.resources import (
     subscribed_track_json,
 )
 from appliance.rooms.rest_routes import Answer, Call, Field, Lookup, Operation, Route
-from appliance.rooms.room import Participant, ParticipantStatus, Received, Room, RoomStatus, RoomType
+from appliance.rooms.room import Participant, ParticipantStatus, Room, RoomStatus, RoomType
 from appliance.rooms.service import RoomsService
 from appliance.rooms.store.pages import ParticipantFilter, list_participants
-from appliance.rooms.store.window import Key, rows_in
+from appliance.rooms.store.window import Key
 from appliance.rooms.subscribe_rules import parse_rules
 
 _FILTERS = ("Status", "Identity", "DateCreatedAfter", "DateCreatedBefore")
@@ -224,13 +224,12 @@ class ParticipantOperations:
 
     async def _list_published(self, call: Call) -> Answer:
         room, participant = await self._found(call)
-        page = self._lookup.page_request(call)
-        tracks = self._service.published_by(room.sid, participant.sid)
-        found, more = rows_in(page.window, tracks, lambda track: Key(track.created, track.sid))
-        items = [published_track_json(track, participant, room, call.base_url) for track in found]
-        keys = [Key(track.created, track.sid) for track in found]
+        items = [
+            (Key(track.created, track.sid), published_track_json(track, participant, room, call.base_url))
+            for track in self._service.published_by(room.sid, participant.sid)
+        ]
         address = f"{call.base_url}/v1/Rooms/{room.sid}/Participants/{participant.sid}/PublishedTracks"
-        return self._lookup.page("published_tracks", items, keys, more, page, address)
+        return self._lookup.page_of(call, "published_tracks", items, address)
 
     async def _fetch_published(self, call: Call) -> Answer:
         room, participant = await self._found(call)
@@ -243,13 +242,12 @@ class ParticipantOperations:
 
     async def _list_subscribed(self, call: Call) -> Answer:
         room, participant = await self._found(call)
-        page = self._lookup.page_request(call)
-        received = self._service.received_by(room.sid, participant.sid)
-        found, more = rows_in(page.window, received, _key_of_received)
-        items = [subscribed_track_json(each, participant, room, call.base_url) for each in found]
-        keys = [_key_of_received(each) for each in found]
+        items = [
+            (Key(each.since, each.track.sid), subscribed_track_json(each, participant, room, call.base_url))
+            for each in self._service.received_by(room.sid, participant.sid)
+        ]
         address = f"{call.base_url}/v1/Rooms/{room.sid}/Participants/{participant.sid}/SubscribedTracks"
-        return self._lookup.page("subscribed_tracks", items, keys, more, page, address)
+        return self._lookup.page_of(call, "subscribed_tracks", items, address)
 
     async def _fetch_subscribed(self, call: Call) -> Answer:
         room, participant = await self._found(call)
@@ -280,10 +278,6 @@ class ParticipantOperations:
         if not changed:
             raise not_found(call.path)
         return 200, subscribe_rules_json(changed, room)
-
-
-def _key_of_received(received: Received) -> Key:
-    return Key(received.since, received.track.sid)
 
 
 def _statuses(room: Room, asked: ParticipantStatus | None) -> tuple[ParticipantStatus, ...]:

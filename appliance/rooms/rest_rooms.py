@@ -1,5 +1,6 @@
 """`/v1/Rooms`: create, find, list and complete rooms (rest.md 6)."""
 
+import logging
 from collections.abc import Sequence
 
 from appliance.errors import RoomStatusInvalidError
@@ -11,7 +12,7 @@ from appliance.rooms.openapi_schemas import (
     status_filter,
     status_of_update,
 )
-from appliance.rooms.parameters import CreationPolicy, room_to_create
+from appliance.rooms.parameters import CreationPolicy, refused_features, room_to_create
 from appliance.rooms.problems import missing_parameter, not_found
 from appliance.rooms.resources import room_json
 from appliance.rooms.rest_routes import Answer, Call, Field, Lookup, Operation, Route
@@ -19,6 +20,8 @@ from appliance.rooms.room import RoomStatus
 from appliance.rooms.service import RoomsService
 from appliance.rooms.store.pages import RoomFilter, list_rooms
 from appliance.rooms.store.window import Key
+
+log = logging.getLogger(__name__)
 
 _FILTERS = ("Status", "UniqueName", "DateCreatedAfter", "DateCreatedBefore")
 
@@ -77,6 +80,8 @@ class RoomOperations:
 
     async def _create(self, call: Call) -> Answer:
         name, settings = room_to_create(call.given, self._policy)
+        for parameter, _ in refused_features(call.given):  # refused already, unless the settings say otherwise
+            log.warning("ignored %s: nothing is recorded or transcribed", parameter)
         room = await self._service.create_room(call.account_sid, name, settings)
         return 201, room_json(room, call.base_url)
 

@@ -1,6 +1,6 @@
 """What the operations of the REST API have in common: calls, routes, looking up what a path names (rest.md 5.1, 7)."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from appliance.rooms.problems import not_found
 from appliance.rooms.room import Participant, Room
 from appliance.rooms.service import RoomsService
 from appliance.rooms.store.pages import find_participant
-from appliance.rooms.store.window import Key
+from appliance.rooms.store.window import Key, rows_in
 from appliance.sids import AccountSid, looks_like
 
 
@@ -110,3 +110,16 @@ class Lookup:
         address: str,
     ) -> Answer:
         return 200, page_json(list_key, items, keys, more, page, address, self._page_secret)
+
+    def page_of(
+        self,
+        call: Call,
+        list_key: str,
+        items: Iterable[tuple[Key, Mapping[str, Any]]],
+        address: str,
+        filters: Sequence[str] = (),
+    ) -> Answer:
+        """Answer with a page of what is held in memory: resources, each with its sort key."""
+        page = self.page_request(call, filters)
+        found, more = rows_in(page.window, items, lambda item: item[0])
+        return self.page(list_key, [item for _, item in found], [key for key, _ in found], more, page, address)

@@ -1,13 +1,19 @@
 """Recordings, transcriptions and compositions: there are none; these answers keep clients going (rest.md 12)."""
 
+import logging
 from collections.abc import Sequence
 
-from appliance.errors import RecordingOperationNotSupportedError
+from appliance.errors import RecordingOperationNotSupportedError, RoomCompletedError
 from appliance.rooms.openapi_schemas import PAGING, RULES
-from appliance.rooms.parameters import recording_rules
+from appliance.rooms.parameters import CreationPolicy
 from appliance.rooms.problems import missing_parameter
+from appliance.rooms.recording_rules import parse_recording_rules, records_something
 from appliance.rooms.resources import recording_rules_json
 from appliance.rooms.rest_routes import Answer, Call, Field, Handler, Lookup, Operation, Route
+from appliance.rooms.room import RoomStatus
+from appliance.rooms.service import RoomsService
+
+log = logging.getLogger(__name__)
 
 _FILTERS = (
     "Status", "SourceSid", "RoomSid", "GroupingSid", "MediaType", "FriendlyName", "Enabled",
@@ -18,8 +24,10 @@ _FILTERS = (
 class UnsupportedOperations:
     """Answers for what this service does not do."""
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, service: RoomsService, lookup: Lookup, policy: CreationPolicy) -> None:
+        self._service = service
         self._lookup = lookup
+        self._policy = policy
 
     def routes(self) -> Sequence[Route]:
         of_room = [
@@ -39,13 +47,13 @@ class UnsupportedOperations:
                     "GET": Operation(
                         handler=self._fetch_rules,
                         name="FetchRoomRecordingRule",
-                        summary="Nothing is recorded",
+                        summary="Show the rules that are kept; nothing is recorded",
                         answers="RecordingRules",
                     ),
                     "POST": Operation(
                         handler=self._update_rules,
                         name="UpdateRoomRecordingRule",
-                        summary="Accept rules that record nothing",
+                        summary="Keep rules that record nothing",
                         answers="RecordingRules",
                         fields=(Field(name="Rules", schema=RULES, required=True),),
                         errors=(400,),
@@ -73,11 +81,8 @@ class UnsupportedOperations:
 
     def _nothing(self, list_key: str, segment: str, in_room: bool) -> Handler:
         async def answer(call: Call) -> Answer:
-            room = await self._lookup.room(call) if in_room else None
-            page = self._lookup.page_request(call, _FILTERS)
-            within = f"/Rooms/{room.sid}" if room else ""
-            address = f"{call.base_url}/v1{within}/{segment}"
-            return self._lookup.page(list_key, [], [], False, page, address)
+            within = f"/Rooms/{(await self._lookup.room(call)).sid}" if in_room else ""
+            return self._lookup.page_of(call, list_key, [], f"{call.base_url}/v1{within}/{segment}", _FILTERS)
 
         return answer
 
@@ -86,9 +91,16 @@ class UnsupportedOperations:
 
     async def _update_rules(self, call: Call) -> Answer:
         room = await self._lookup.room(call)
+        if room.status is not RoomStatus.IN_PROGRESS:
+            raise RoomCompletedError
         text = call.given.last("Rules")
         if text is None:
             raise missing_parameter("Rules")
-        if any(rule["type"] == "include" for rule in recording_rules(text)):
+        rules = parse_recording_rules(text)
+        if not records_something(rules):
+            room = await self._service.set_recording_rules(call.account_sid, room.sid, rules)
+        elif not self._policy.ignore_unsupported:
             raise RecordingOperationNotSupportedError
+        else:
+            log.warning("ignored Rules for %s: nothing is recorded", room.sid)
         return 200, recording_rules_json(room)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from appliance.clock import shown_duration
 from appliance.errors import RoomCompletedError, RoomMaxParticipantsExceededError
 from appliance.media_engine import TrackPriority
 from appliance.rooms.events import (
@@ -25,6 +26,7 @@ from appliance.rooms.events import (
     room_event,
 )
 from appliance.rooms.publishing import PublishingLimits, PublishingOutcome, Track, TrackWish, publish
+from appliance.rooms.recording_rules import NOTHING_RECORDED
 from appliance.rooms.subscribe_rules import INCLUDE_ALL, SubscribeRule, wanted_tracks
 from appliance.sids import AccountSid, KeySid, ParticipantSid, RoomSid, TrackSid
 
@@ -69,7 +71,10 @@ class ParticipantStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomSettings:
-    """What is fixed when a room is created (rest.md 6.1). Timeouts in minutes, 0 for none, duration in seconds."""
+    """What is fixed when a room is created (rest.md 6.1), but for `recording_rules`.
+
+    Timeouts in minutes, 0 for none, duration in seconds.
+    """
 
     type: RoomType = RoomType.GROUP
     max_participants: int = 50
@@ -83,6 +88,7 @@ class RoomSettings:
     large_room: bool = False
     status_callback: str | None = None
     status_callback_method: str = "POST"
+    recording_rules: tuple[SubscribeRule, ...] = NOTHING_RECORDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +96,9 @@ class Participant:
     """One stay in the room, from connecting to disconnecting.
 
     `revision` grows with whatever the others see of it. Of one who has left, `tracks` are the last ones
-    (signaling.md 2.6). `key_sid`: the API key that signed the token. `rules_created` and `rules_updated`: when
-    rules were first and last set from outside, None while they are those it connected with.
+    (signaling.md 2.6). `key_sid`: the API key that signed the token. `guest`: it chose its identity freely, and so may
+    not take that of somebody who did not. `rules_created` and `rules_updated`: when rules were first and last set from
+    outside, None while they are those it connected with.
     """
 
     sid: ParticipantSid
@@ -99,6 +106,7 @@ class Participant:
     key_sid: KeySid
     started: datetime
     updated: datetime
+    guest: bool = False
     status: ParticipantStatus = ParticipantStatus.CONNECTED
     ended: datetime | None = None
     tracks: tuple[Track, ...] = ()
@@ -113,7 +121,7 @@ class Participant:
             sid=self.sid,
             identity=self.identity,
             connected=connected,
-            duration_s=_whole_seconds(self.started, self.ended),
+            duration_s=shown_duration(self.started, self.ended),
         )
 
 
@@ -128,7 +136,11 @@ class Received:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
-    """A room. `name` is its SID where none was given; `emptied` is when the last one left, None while not empty."""
+    """A room. `name` is its SID where none was given; `emptied` is when the last one left, None while not empty.
+
+    `recording_created` and `recording_updated`: when recording rules were first and last set, None while they are those
+    of its creation.
+    """
 
     sid: RoomSid
     account_sid: AccountSid
@@ -143,6 +155,8 @@ class Room:
     next_seq: int = 0
     used: bool = False
     emptied: datetime | None = None
+    recording_created: datetime | None = None
+    recording_updated: datetime | None = None
     participants: tuple[Participant, ...] = ()
 
     @property
@@ -235,6 +249,12 @@ class Room:
         """Replace what a participant wants to receive. The others see nothing of it, and there is no event."""
         changed = replace(participant, rules=rules, rules_created=participant.rules_created or now, rules_updated=now)
         return Change(room=self).with_participant(changed)
+
+    def set_recording_rules(self, rules: tuple[SubscribeRule, ...], now: datetime) -> "Change":
+        """Replace the recording rules; there is no event, and nothing is recorded anyway."""
+        settings = replace(self.settings, recording_rules=rules)
+        created = self.recording_created or now
+        return Change(room=replace(self, settings=settings, recording_created=created, recording_updated=now))
 
     def disconnect(self, participant: Participant, reason: LeaveReason, now: datetime) -> "Change":
         """Let a participant leave for good; an ad-hoc room ends with the last one (rest.md 6.7)."""
@@ -358,9 +378,5 @@ def _facts(room: Room) -> RoomFacts:
         name=room.name,
         status=room.status,
         type=room.settings.type,
-        duration_s=_whole_seconds(room.created, room.ended),
+        duration_s=shown_duration(room.created, room.ended),
     )
-
-
-def _whole_seconds(since: datetime, until: datetime | None) -> int | None:
-    return None if until is None else max(0, int((until - since).total_seconds()))

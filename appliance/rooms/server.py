@@ -38,7 +38,7 @@ def build_app(
         return web.json_response({"status": "ok"})
 
     async def readyz(request: web.Request) -> web.Response:
-        status = "stopping" if service.stopping else "ok" if service.store.healthy else "store cannot be written"
+        status = "stopping" if service.stopping else await service.store.condition()
         return web.json_response({"status": status}, status=200 if status == "ok" else 503)
 
     # One byte more than a body may have, so that the API itself says that it is too large.

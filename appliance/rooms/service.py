@@ -9,6 +9,7 @@ import asyncio
 import logging
 from datetime import timedelta
 
+from appliance import PRODUCT
 from appliance.clock import Clock
 from appliance.errors import (
     AccessTokenIssuerInvalidError,
@@ -25,6 +26,7 @@ from appliance.errors import (
 from appliance.media_engine import MediaEngine, PeerConnectionState
 from appliance.rooms.admission import Admission, AdmissionLimits, why_gone
 from appliance.rooms.asked import Asked
+from appliance.rooms.authentication import Doorkeeper
 from appliance.rooms.conversation import (
     Failed,
     JoinRequest,
@@ -39,6 +41,7 @@ from appliance.rooms.credentials import Credentials
 from appliance.rooms.deadlines import room_deadline, stays_over
 from appliance.rooms.events import EndReason, LeaveReason
 from appliance.rooms.key_ring import KeyRing
+from appliance.rooms.recovery import take_up
 from appliance.rooms.registry import Attachment, RoomEntry, Stay
 from appliance.rooms.room import (
     Participant,
@@ -52,17 +55,17 @@ from appliance.rooms.room import (
 )
 from appliance.rooms.room_names import check_room_name, check_scope
 from appliance.rooms.running import CommitListener, Running
-from appliance.rooms.service_values import Present, ServiceSettings, StoreUnavailable
-from appliance.rooms.sessions import Sessions, bereft
+from appliance.rooms.service_values import Present, ServiceSettings
+from appliance.rooms.sessions import Sessions
 from appliance.rooms.store.anonymizing import anonymize
-from appliance.rooms.store.changes import prune, rooms_in_progress
+from appliance.rooms.store.changes import prune
 from appliance.rooms.store.pages import find_room
-from appliance.rooms.store.store import Store
+from appliance.rooms.store.store import Store, StoreUnavailable
 from appliance.rooms.subscribe_rules import SubscribeRule
 from appliance.rooms.welcome import joined, resumed
 from appliance.sids import AccountSid, KeySid, ParticipantSid, RoomSid, looks_like, new_room_sid
 from appliance.signaling.states import IceServer
-from appliance.tokens import AccessToken, verify
+from appliance.tokens import AccessToken, claims_to_log, verify
 
 __all__ = ["Attachment", "IceServer", "Present", "RoomsService", "ServiceSettings", "StoreUnavailable"]
 
@@ -71,7 +74,6 @@ log = logging.getLogger(__name__)
 COMMIT_DEADLINE_S = 10.0
 _TICK_S = 1.0
 _PRUNE_EVERY_S = 3600.0
-_KEEP_DELIVERED = timedelta(hours=24)
 
 
 class RoomsService:
@@ -83,6 +85,7 @@ class RoomsService:
         self.settings = settings
         self.credentials = credentials
         self.keys = KeyRing(credentials, clock)
+        self.doorkeeper = Doorkeeper(self.keys, PRODUCT)  # one for every door: guesses count together
         self._sessions = Sessions(credentials.service_secret)
         self.store = store
         self.stopping = False
@@ -280,7 +283,7 @@ class RoomsService:
         try:
             verified = verify(token, self.keys.find_key, now=now, leeway_s=self.settings.token_leeway_s)
         except RoomError as error:
-            log.info("access token refused: %d %s", error.code, error)  # never the token
+            log.info("access token refused: %d %s: it claims %s", error.code, error, claims_to_log(token))
             raise
         self.keys.note_use(verified.key_sid)
         return verified
@@ -354,6 +357,21 @@ class RoomsService:
         log.info("%s in %s: %d subscribe rules", sid, room_sid, len(rules))
         return change.participants[sid]
 
+    async def set_recording_rules(
+        self, account_sid: AccountSid, room_sid: RoomSid, rules: tuple[SubscribeRule, ...]
+    ) -> Room:
+        """Keep recording rules that record nothing; return the room. Durable when this returns.
+
+        Raises:
+            RoomCompletedError: the room is not in progress.
+            StoreUnavailable: it could not be made durable.
+        """
+        entry = self._in_progress(account_sid, room_sid)
+        if not entry:
+            raise RoomCompletedError
+        await self._durable(self._running.apply(entry, entry.room.set_recording_rules(rules, self._clock.now())))
+        return entry.room
+
     def published_by(self, room_sid: RoomSid, sid: ParticipantSid) -> tuple[Track, ...]:
         """Return the tracks that a participant publishes now: none where it has left."""
         entry = self._running.registry.by_room(room_sid)
@@ -392,10 +410,7 @@ class RoomsService:
         """Tell who is in the room in progress of this SID or name under this identity, if anybody."""
         entry = self._in_progress(account_sid, room)
         participant = entry.room.with_identity(identity) if entry else None
-        if not entry or not participant:
-            return None
-        stay = entry.stays.get(participant.sid)
-        return Present(status=participant.status, guest=stay.guest if stay else False)
+        return Present(status=participant.status, guest=participant.guest) if participant else None
 
     def _in_progress(self, account_sid: AccountSid, key: str) -> RoomEntry | None:
         registry = self._running.registry
@@ -413,23 +428,9 @@ class RoomsService:
     # --- its own life -------------------------------------------------------------------------------------------------
 
     async def recover(self) -> None:
-        """Take up what an earlier life left in the store; call once, before anything else.
-
-        Nobody's media survived, but the session time-out begins only now: whoever was in a room may resume in it.
-        """
+        """Take up what an earlier life left in the store; call once, before anything else."""
         await self.keys.open(self.store)
-        async with self.store.read() as connection:
-            left = await rooms_in_progress(connection)
-        for room in left:
-            entry = RoomEntry(room=room)
-            self._running.registry.add(entry)
-            for participant in room.participants:
-                self._running.remember(entry, participant, self._sessions.write(room.sid, participant.sid))
-            if room.participants:
-                self._running.apply(entry, bereft(room, self._clock.now()))
-        if left:
-            people = sum(len(room.participants) for room in left)
-            log.info("found %d rooms in progress, whose %d participants may resume", len(left), people)
+        await take_up(self._running, self._sessions, self.credentials.account_sid)
         self.expire()
 
     async def run(self) -> None:
@@ -466,7 +467,7 @@ class RoomsService:
                 self._running.end(entry, RoomStatus.COMPLETED, deadline.reason)
         if self._pruned_at is None or tick - self._pruned_at >= _PRUNE_EVERY_S:
             self._pruned_at = tick
-            self.store.write(prune(now - _KEEP_DELIVERED, now - timedelta(days=self.settings.retention_days)))
+            self.store.write(prune(now, timedelta(days=self.settings.retention_days)))
 
     async def close(self) -> None:
         """Close every socket so that its client tries to come back, and give the media back. Rooms stay as they are."""

@@ -2,14 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from appliance.errors import RoomKioskError
 from appliance.rooms.ice import TurnServer
 from appliance.rooms.room import ParticipantStatus, RoomSettings
 from appliance.signaling.states import IceServer
-
-
-class StoreUnavailable(RoomKioskError):
-    """What was asked for cannot be made durable now; ask again later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,12 +7,13 @@ import argparse
 from collections.abc import Callable
 from functools import partial
 
-from tests.bench import call, cycles, growth, junk, rest, sfu, soak, start
+from tests.bench import call, cycles, growth, junk, rest, rules, sfu, soak, start
 
 MEASUREMENTS = {
     "call": call.run,
     "start": start.run,
     "rest": rest.run,
+    "rules": rules.run,
     "sfu": sfu.run,
     "growth": growth.run,
     "junk": junk.run,

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from appliance.rooms import credentials
 from appliance.rooms.room import RoomSettings, RoomStatus, create_room
 from appliance.rooms.store.store import Store
 from appliance.rooms.store.tables import room_row, rooms
-from appliance.sids import new_room_sid
+from appliance.sids import AccountSid, new_room_sid
 from tests.bench.report import markdown, record
 from tests.support.postgres import Postgres, why_not
 from tests.support.processes import Program, wait_for
@@ -27,28 +28,43 @@ from tests.support.stack import running_stack
 
 ROOMS_IN_STORE = 100_000
 ROOMS_FOR_MEMORY = 10_000
+MEMORY_SAMPLES = 4
+TRYING_OUT_BELOW_S = 10.0
 AT_ONCE = 4
 _BATCH = 500
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """How many completed rooms are in the store, and how many come and go while memory is watched."""
+
+    in_store: int = ROOMS_IN_STORE
+    for_memory: int = ROOMS_FOR_MEMORY
+
 
 Ask = Callable[[aiohttp.ClientSession], Awaitable[None]]
 
 
 def run(*, seconds: float, write: bool) -> None:
-    """Measure each request for `seconds` / 6."""
+    """Measure each request for `seconds` / 6; below 10 s with a twentieth of the rooms, to see that it works."""
+    trying_out = seconds < TRYING_OUT_BELOW_S
+    if trying_out and write:
+        raise SystemExit(f"figures are kept from {TRYING_OUT_BELOW_S:g} s on")
+    amounts = Amounts(ROOMS_IN_STORE // 20, ROOMS_FOR_MEMORY // 20) if trying_out else Amounts()
     rows = []
     interval_s = max(2.0, seconds / 6)
     with tempfile.TemporaryDirectory() as folder:
         bare = _bare(Path(folder), interval_s)
     rows.append(["bare aiohttp route", *bare[1], "1.00"])
     with tempfile.TemporaryDirectory() as folder:
-        rows += _service("SQLite", Path(folder), None, interval_s, bare[0])
+        rows += _service("SQLite", Path(folder), None, interval_s, bare[0], amounts)
     if reason := why_not():
         rows.append([f"PostgreSQL: {reason}", "", "", "", ""])
     else:
         with tempfile.TemporaryDirectory() as folder, Postgres() as postgres:
-            rows += _service("PostgreSQL", Path(folder), postgres.new_database(), interval_s, bare[0])
+            rows += _service("PostgreSQL", Path(folder), postgres.new_database(), interval_s, bare[0], amounts)
     headings = ["request", "per CPU-second", "p50", "p99", "ratio to the bare route"]
-    about = f"{ROOMS_IN_STORE:,} completed rooms in the store; {AT_ONCE} requests at once.\n\n"
+    about = f"{amounts.in_store:,} completed rooms in the store; {AT_ONCE} requests at once.\n\n"
     record("rest", about + markdown(headings, rows), write=write)
 
 
@@ -66,7 +82,7 @@ def _bare(folder: Path, interval_s: float) -> tuple[float, list[str]]:
 
 
 @contextmanager
-def _filled(folder: Path, url: str | None) -> Iterator[str]:
+def _filled(folder: Path, url: str | None, count: int) -> Iterator[str]:
     """Fill a store with completed rooms of the account; give the configuration that uses it."""
     state = folder / "rooms"
     keys, _ = credentials.load_or_make(state)
@@ -74,7 +90,7 @@ def _filled(folder: Path, url: str | None) -> Iterator[str]:
 
     async def fill() -> None:
         async with Store(address) as store, store.engine.begin() as connection:
-            for first in range(0, ROOMS_IN_STORE, _BATCH):
+            for first in range(0, count, _BATCH):
                 batch = [_completed(keys.account_sid, first + number) for number in range(_BATCH)]
                 await connection.execute(sa.insert(rooms), batch)
 
@@ -82,15 +98,17 @@ def _filled(folder: Path, url: str | None) -> Iterator[str]:
     yield f'[store]\nurl = "{address}"\n[rooms]\nmax_rooms = 1000000\n'
 
 
-def _completed(account_sid: credentials.AccountSid, number: int) -> dict[str, object]:
+def _completed(account_sid: AccountSid, number: int) -> dict[str, object]:
     created = datetime.now(UTC) - timedelta(days=20) + timedelta(seconds=number)
     room = create_room(new_room_sid(), account_sid, f"old {number}", RoomSettings(), created).room
     ended = created + timedelta(minutes=5)
     return room_row(room) | {"status": RoomStatus.COMPLETED.value, "ended": ended, "updated": ended}
 
 
-def _service(name: str, folder: Path, url: str | None, interval_s: float, bare: float) -> list[list[str]]:
-    with _filled(folder, url) as configuration, running_stack(folder) as stack:
+def _service(
+    name: str, folder: Path, url: str | None, interval_s: float, bare: float, amounts: Amounts
+) -> list[list[str]]:
+    with _filled(folder, url, amounts.in_store) as configuration, running_stack(folder) as stack:
         program = stack.start_rooms(configuration)
         keys = stack.credentials
         pair = f"{keys['account_sid']}:{keys['auth_token']}".encode()
@@ -118,12 +136,14 @@ def _service(name: str, folder: Path, url: str | None, interval_s: float, bare: 
         for what, ask in asks.items():
             rate, figures = asyncio.run(_measure(program.pid, headers, ask, interval_s))
             found.append([f"{name}: {what}", *figures, f"{rate / bare:.3f}"])
-        asyncio.run(_repeat(headers, create_and_complete, ROOMS_FOR_MEMORY // 10))
-        before = process.memory_info().rss
-        asyncio.run(_repeat(headers, create_and_complete, ROOMS_FOR_MEMORY))
-        grown = (process.memory_info().rss - before) / 2**20
-        memory = f"{before / 2**20:.0f} MB, {grown:+.1f} MB after {ROOMS_FOR_MEMORY:,} rooms more"
-        return [*found, [f"{name}: resident memory", memory, "", "", ""]]
+        asyncio.run(_repeat(headers, create_and_complete, amounts.for_memory // 10))
+        rss = [process.memory_info().rss / 2**20]
+        for _ in range(MEMORY_SAMPLES):
+            asyncio.run(_repeat(headers, create_and_complete, amounts.for_memory // MEMORY_SAMPLES))
+            rss.append(process.memory_info().rss / 2**20)
+        course = ", ".join(f"{value:.1f}" for value in rss)
+        about = f"{name}: resident memory over {amounts.for_memory:,} rooms created and completed"
+        return [*found, [about, f"{rss[-1] - rss[0]:+.1f} MB: {course}", "", "", ""]]
 
 
 async def _one_room(headers: dict[str, str], base: str) -> str:

@@ -8,8 +8,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
+from tests.support.browser import FLAGS
 from tests.support.programs_found import program
+from tests.support.rest_caller import RestCaller
 from tests.support.sdk_participant import SdkParticipant
 from tests.support.stack import Stack, running_stack
 
@@ -75,8 +78,13 @@ def check(service: Stack, shown: str) -> None:
         assert (ann.room.name, ann.room.local_participant.identity) == ("standup", "ann")
 
 
-def test_the_lines_for_python_work_as_they_stand(service: Stack) -> None:
-    check(service, run(service, [sys.executable, "-"], "\n".join(blocks("python", "#")), service.folder))
+@pytest.fixture(scope="module")
+def shown_by_python(service: Stack) -> str:
+    return run(service, [sys.executable, "-"], "\n".join(blocks("python", "#")), service.folder)
+
+
+def test_the_lines_for_python_work_as_they_stand(service: Stack, shown_by_python: str) -> None:
+    check(service, shown_by_python)
 
 
 @pytest.mark.skipif(
@@ -86,3 +94,29 @@ def test_the_lines_for_node_work_as_they_stand(service: Stack) -> None:
     lines = "\n".join([*blocks("js", "//"), "rooms().then(token);"])
 
     check(service, run(service, [program("node"), "--input-type=commonjs", "-"], lines, NODE))
+
+
+@pytest.mark.browser
+def test_the_line_for_the_browser_works_as_it_stands(
+    service: Stack, shown_by_python: str, browser: Browser, application_address: str
+) -> None:
+    step = GUIDE.read_text().partition("## 5.")[2].partition("\n## ")[0]
+    (code,) = re.findall(r"```js\n(.*?)```", step, re.DOTALL)
+    (named,) = re.findall(r"wss://([\w.]+:\d+)/signaling", code)
+    token = SHOWN.fullmatch(shown_by_python)
+    assert token
+    # The guide's host is nobody's: its name leads to the service's HTTPS listener, whose certificate is its own.
+    here = service.rooms.ready["https"].removeprefix("https://")
+    flags = [*FLAGS, f"--host-resolver-rules=MAP {named} {here}", "--ignore-certificate-errors"]
+    with browser.browser_type.launch(executable_path=program("chromium"), args=flags) as other:
+        page = other.new_page()
+        page.goto(application_address)
+
+        joined = page.evaluate(f"async (token) => {{ {code}; window.room = room; return room.sid; }}", token[1])
+
+        call = RestCaller(service)
+        (ann,) = call("GET", f"/v1/Rooms/{joined}/Participants")["participants"]
+        tracks = call("GET", f"/v1/Rooms/{joined}/Participants/ann/PublishedTracks")["published_tracks"]
+        assert (call("GET", "/v1/Rooms/standup")["sid"], ann["identity"]) == (joined, "ann")
+        assert sorted(track["kind"] for track in tracks) == ["audio", "video"]
+        page.evaluate("room.disconnect()")

@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from appliance.errors import RoomError
+from tests.support.processes import appliance, wait_for
 from tests.support.programs_found import program
+from tests.support.rest_caller import RestCaller
 from tests.support.sdk_participant import SdkParticipant
 from tests.support.stack import Stack, running_stack
 
@@ -29,8 +32,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
-def drive(service: Stack, part: str) -> Any:
-    """Run one part of drive.mjs; return what it prints."""
+def drive(service: Stack, part: str, **more: str) -> Any:
+    """Run one part of drive.mjs, which is told `more`; return what it prints."""
     keys = service.credentials
     settings = {
         "service": service.service,
@@ -38,6 +41,7 @@ def drive(service: Stack, part: str) -> Any:
         "authToken": keys["auth_token"],
         "apiKeySid": keys["api_key_sid"],
         "apiKeySecret": keys["api_key_secret"],
+        "more": more,
     }
     unwanted = ("twilio_region", "twilio_edge", "http_proxy", "https_proxy", "all_proxy")
     done = subprocess.run(
@@ -115,17 +119,25 @@ def test_nothing_is_recorded_and_nothing_breaks(service: Stack) -> None:
         "lists": [0] * 5,
         "rules": [{"type": "exclude", "all": True}],
         "excluded": sid,
+        "kept": [{"type": "exclude", "kind": "video"}],
         "included": [400, 53122],
         "settings": [404, 20404],
     }
 
 
 def test_every_error_has_its_status_and_code(service: Stack) -> None:
+    call = RestCaller(service)
+    call("POST", "/v1/Rooms", {"UniqueName": "pair", "Type": "go"})
+    with SdkParticipant(service.service, service.token("ann", None), "over") as left:
+        assert left.room
+        over, gone = left.room.sid, left.room.local_participant.sid
+    wait_for("the room is over", lambda: call("GET", f"/v1/Rooms/{over}")["status"] == "completed")
     with (
+        SdkParticipant(service.service, service.token("ann", None), "pair"),
         SdkParticipant(service.service, service.token("ann"), "lobby"),
         SdkParticipant(service.service, service.token("bob"), "lobby"),
     ):
-        told = drive(service, "errors")
+        told = drive(service, "errors", over=over, left=gone)
 
     assert told == {
         "unknownUser": [401, 20003],
@@ -155,7 +167,36 @@ def test_every_error_has_its_status_and_code(service: Stack) -> None:
         "participantStatus": [400, 53209],
         "rules": [400, 53215],
         "rulesOfNobody": [404, 20404],
+        "rulesOfGo": [400, 53117],
+        "rulesOfEnded": [400, 53118],
+        "rulesMissing": [400, 20001],
+        "anonymizedTooEarly": [409, 20409],
+        "recordingRulesOfEnded": [400, 53118],
         "filter": [400, 20001],
         "pageSize": [400, 20001],
         "pageToken": [400, 21481],
     }
+
+
+def test_a_strict_service_refuses_by_number_and_a_suspended_account_everything(tmp_path: Path) -> None:
+    with running_stack(tmp_path) as stack:
+        stack.start_rooms(
+            "[server]\nrate_limit = true\n"
+            '[rooms]\nmax_rooms = 1\nmax_participants_in_account = 1\nlegacy_room_types = "reject"\n'
+        )
+
+        assert drive(stack, "strict") == {
+            "quota": [400, 53119],
+            "legacy": [400, 53126],
+            "guesses": ["401,20003", "429,20429"],
+            "often": [429, 20429],
+        }
+
+        (room,) = RestCaller(stack)("GET", "/v1/Rooms")["rooms"]
+        with SdkParticipant(stack.service, stack.token("ann", None), room["sid"]), pytest.raises(RoomError) as caught:
+            SdkParticipant(stack.service, stack.token("bob", None), room["sid"]).__enter__()
+        assert caught.value.code == 53206
+
+        command = appliance("rooms", "--state-dir", str(stack.folder / "rooms"), "account", "suspend")
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        wait_for("nobody is let in", lambda: drive(stack, "everything") == ["403,20403"])

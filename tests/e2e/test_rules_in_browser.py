@@ -1,7 +1,11 @@
 """What a server says by REST reaches the unmodified SDK in a browser: rules, removal, the end of a room."""
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,3 +111,34 @@ def test_when_the_room_is_completed_everybody_is_told_53118(meeting: Meeting) ->
         wait_for("it is over", lambda page=page: page.events("room:disconnected") == [{"code": 53118}])
     listed = meeting.call("GET", f"/v1/Rooms/{meeting.room['sid']}/Participants")["participants"]
     assert {each["identity"]: each["status"] for each in listed} == {"anna": "disconnected", "bert": "disconnected"}
+
+
+def test_who_has_been_in_the_room_for_as_long_as_it_allows_is_told_53216(
+    stack: Stack, open_application: Callable[[], Application]
+) -> None:
+    stack.start_rooms()
+    call = RestCaller(stack)
+    call("POST", "/v1/Rooms", {"UniqueName": ROOM, "MaxParticipantDuration": "600"})
+    bert = open_application()
+    bert.join(token=stack.token("bert"), service=stack.service, room=ROOM, media=False, data=False, size=SMALL)
+
+    stack.rooms.kill()
+    came_in_nearly_ten_minutes_ago(stack.folder / "rooms" / "rooms.sqlite3")
+    stack.rooms.start()
+
+    wait_for("it is over for Bert", lambda: bert.events("room:disconnected") == [{"code": 53216}], within_s=40)
+    # Nobody waited for the store when time was up, as a request would have.
+    path = f"/v1/Rooms/{ROOM}/Participants?Status=disconnected"
+    (gone,) = wait_for("the record tells it too", lambda: call("GET", path)["participants"])
+    assert (gone["identity"], gone["duration"] >= 600) == ("bert", True)
+    assert call("GET", f"/v1/Rooms/{ROOM}")["status"] == "in-progress"
+
+
+def came_in_nearly_ten_minutes_ago(store: Path) -> None:
+    """Let the store of a service that is down say so of everybody: nobody can wait for ten minutes here.
+
+    What is left of them is about what the service and the SDK take to find each other again.
+    """
+    started = datetime.now(UTC) - timedelta(seconds=600 - 5)
+    with closing(sqlite3.connect(store)) as connection, connection:
+        connection.execute("UPDATE participant SET started = ?", (started.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),))

@@ -1,7 +1,6 @@
 """Kill -9 of each process in turn: what remains says so, and recovers when it is back."""
 
 import json
-import urllib.error
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from tests.support.mqtt_listener import MqttListener
 from tests.support.processes import wait_for
 from tests.support.sdk_participant import SdkParticipant
-from tests.support.stack import KIOSK, ROOM, Stack, fetch
+from tests.support.stack import KIOSK, ROOM, Stack, fetch, status_of
 
 pytestmark = pytest.mark.broker
 
@@ -74,7 +73,7 @@ def test_a_killed_kiosk_is_told_offline_and_comes_back_muted_as_it_was(whole_sta
 
         wait_for("the will says offline", lambda: status(mqtt) == b"offline")
         panel = f"{whole_stack.panel_url}/readyz"
-        wait_for("the panel says the kiosk is away", lambda: b"503" in _status_of(panel))
+        wait_for("the panel says the kiosk is away", lambda: status_of(panel) == 503)
 
         whole_stack.kiosk.start()
         state = in_room(whole_stack)
@@ -139,12 +138,3 @@ def test_the_kiosk_says_that_the_service_is_away_and_joins_again(whole_stack: St
 
     state = in_room(whole_stack)
     assert state["room"]["name"] == ROOM
-
-
-def _status_of(url: str) -> bytes:
-    try:
-        fetch(url)
-    except urllib.error.HTTPError as error:
-        with error:
-            return f"HTTP {error.code}".encode()
-    return b"HTTP 200"

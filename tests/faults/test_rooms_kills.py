@@ -98,10 +98,10 @@ def all_told(receiver: FaultyReceiver, load: Load) -> bool:
     return load.created <= created and load.completed <= ended
 
 
-def survive(stack: Stack, kills: int) -> None:
+def survive(stack: Stack, kills: int, store: str) -> None:
     chance = random.Random(20_261_122)
     moods = itertools.cycle(MOODS)
-    stack.start_rooms()
+    stack.start_rooms(store)
     with FaultyReceiver() as receiver, Load(stack, receiver.url) as load:
         wait_for("the load runs", lambda: len(load.completed) >= 3)
         for _ in range(kills):
@@ -120,14 +120,14 @@ def survive(stack: Stack, kills: int) -> None:
         check_events(receiver.heard, load)
 
 
-def test_no_event_is_lost_when_the_service_is_killed_twice_under_load(stack: Stack) -> None:
-    survive(stack, 2)
+def test_no_event_is_lost_when_the_service_is_killed_twice_under_load(stack: Stack, store: str) -> None:
+    survive(stack, 2, store)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_no_event_is_lost_when_the_service_is_killed_twenty_times_under_load(stack: Stack) -> None:
-    survive(stack, 20)
+def test_no_event_is_lost_when_the_service_is_killed_twenty_times_under_load(stack: Stack, store: str) -> None:
+    survive(stack, 20, store)
 
 
 def test_a_call_goes_on_after_the_service_was_killed(stack: Stack) -> None:

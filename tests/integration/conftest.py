@@ -9,12 +9,18 @@ from tests.support import rooms_running
 from tests.support.postgres import Postgres, why_not
 
 ON_EVERY_STORE = (
+    "test_rooms_accounts",
+    "test_rooms_dead_letters",
     "test_rooms_events",
     "test_rooms_rest",
     "test_rooms_rest_participants",
+    "test_rooms_rest_resources",
     "test_rooms_resuming",
-    "test_rooms_service",
+    "test_rooms_joining",
+    "test_rooms_inside",
+    "test_rooms_ends",
     "test_rooms_store",
+    "test_rooms_unrecorded",
 )
 
 

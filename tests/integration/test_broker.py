@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from appliance.broker import Broker, BrokerDown, BrokerSettings, Message, Will, matches
+from appliance.broker import Broker, BrokerDown, BrokerRefused, BrokerSettings, Message, Will, matches
 from appliance.errors import ConfigurationError
 from tests.support.conditions import until
 from tests.support.mosquitto import Mosquitto
@@ -45,6 +45,69 @@ async def test_a_message_of_megabytes_arrives_whole(mosquitto: Mosquitto) -> Non
             await broker.publish("a/b", b"x" * 3_000_000)
             await until("arrived", lambda: listener.last("a/b"))
     assert listener.last("a/b") == b"x" * 3_000_000
+
+
+async def test_what_is_too_large_for_the_broker_is_refused_and_does_not_cost_the_connection(tmp_path: Path) -> None:
+    lost: list[bool] = []
+    with (
+        Mosquitto(tmp_path / "strict", more="max_packet_size 1000\n") as strict,
+        MqttListener(strict.port, "a/#") as listener,
+    ):
+        async with a_broker(strict) as broker:
+            await until("connected", lambda: broker.connected)
+            broker.on_disconnected(lambda: lost.append(True))
+            with pytest.raises(BrokerRefused) as refused:
+                await broker.publish("a/b", b"x" * 2000, properties={"content_type": "text/plain"})
+            await broker.publish("a/b", b"x" * 900)
+            await until("arrived", lambda: listener.last("a/b"))
+            assert lost == []
+
+    assert refused.value.reason_code == 0x95
+    assert listener.last("a/b") == b"x" * 900
+
+
+async def test_no_more_is_on_its_way_than_the_broker_takes() -> None:
+    """A broker of this test's own: MQTT 5, Receive Maximum 2, and no acknowledgement until it is told to."""
+    seen: list[int] = []
+    release = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _packet(reader)
+        writer.write(bytes([0x20, 6, 0, 0, 3, 0x21, 0, 2]))  # CONNACK with Receive Maximum
+        try:
+            while packet := await _packet(reader):
+                if packet[0] >> 4 == 3:
+                    identifier = packet[1][5:7]  # behind the topic "a/b"
+                    seen.append(int.from_bytes(identifier))
+                    asyncio.create_task(_acknowledge(writer, identifier, release))  # noqa: RUF006
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        settings = BrokerSettings(url=f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}", client_id="hall-2")
+        async with Broker(settings, **QUICK) as broker:  # type: ignore[arg-type]
+            await until("connected", lambda: broker.connected)
+            async with asyncio.TaskGroup() as publishing:
+                for _ in range(7):
+                    publishing.create_task(broker.publish("a/b", b"x"))
+                await until("two are on their way", lambda: len(seen) == 2)
+                await broker.publish("a/b", b"x", qos=0)  # comes behind whatever was sent
+                await until("it came too", lambda: len(seen) == 3)
+                release.set()
+
+    assert len(seen) == 8
+
+
+async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    kind = (await reader.readexactly(1))[0]
+    length = (await reader.readexactly(1))[0]  # nothing here is longer than 127 bytes
+    return kind, await reader.readexactly(length)
+
+
+async def _acknowledge(writer: asyncio.StreamWriter, identifier: bytes, when: asyncio.Event) -> None:
+    await when.wait()
+    writer.write(bytes([0x40, 2]) + identifier)
 
 
 async def test_the_last_will_says_offline_when_the_connection_breaks_and_when_it_is_closed(

@@ -164,6 +164,33 @@ async def test_without_a_microphone_and_with_the_camera_off_no_packet_is_waited_
         await theatre.heard(RoomConnected)
 
 
+async def test_without_a_microphone_a_camera_that_opens_and_gives_nothing_does_not_keep_the_kiosk_out() -> None:
+    theatre = Theatre()
+    theatre.has_microphone = theatre.flows = False
+    async with theatre.stage() as stage:
+        stage.perform(order())
+        await until("let in", lambda: theatre.tracks)
+        assert of_kind(theatre.told, RoomConnected) == []
+        theatre.camera.lose()  # the driver's deadline for a first picture is over
+        gone = await theatre.heard(DeviceGone)
+        assert (gone.what, gone.issue) == ("camera", "camera_stalled")
+        await theatre.heard(RoomConnected)
+        await until("opened again", lambda: theatre.camera.opened == 2)
+        theatre.camera.show()
+        assert await theatre.heard(DeviceFound) == DeviceFound("camera")
+    assert of_kind(theatre.told, JoinFailed) == []
+
+
+async def test_with_a_microphone_a_lost_camera_is_no_packet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("appliance.kiosk.stage.FIRST_MEDIA_S", 0.05)
+    theatre = Theatre()
+    theatre.flows = False
+    async with theatre.stage() as stage:
+        theatre.camera.lose()
+        stage.perform(order())
+        assert (await theatre.heard(JoinFailed)).code == 53405
+
+
 async def test_the_live_lamp_is_lit_from_the_first_open_device_to_the_last() -> None:
     theatre = Theatre()
     async with theatre.stage() as stage:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import jwt
 import pytest
 from yarl import URL
 
+from appliance.errors import RoomError
 from appliance.web_files import web_folder
 from tests.support.manual_clock import ManualClock
 from tests.support.rooms_running import Client, RunningRooms, running_rooms
@@ -103,6 +105,24 @@ async def test_an_access_token_that_covers_the_room_may_invite(
         assert got == status
 
 
+@pytest.mark.parametrize(("identity", "code"), [("", 53200), ("x" * 129, 53201), ("a\tb", 53202)])
+async def test_a_token_whose_identity_cannot_be_is_400_over_http(
+    running: RunningRooms, http: aiohttp.ClientSession, identity: str, code: int
+) -> None:
+    key = running.credentials.signing_key
+    claims = {
+        "iss": key.sid,
+        "sub": key.account_sid,
+        "exp": int(running.clock.now().timestamp()) + 60,
+        "grants": {"identity": identity, "video": {}},
+    }
+    token = jwt.encode(claims, key.secret, "HS256", headers={"cty": "twilio-fpa;v=1"})
+
+    status, body = await post(http, running, "/join/lobby/invitations", authorization=f"Bearer {token}")
+
+    assert (status, body["code"], set(body)) == (400, code, {"code", "message", "more_info", "status"})
+
+
 async def test_a_guest_may_not_invite_further(running: RunningRooms, http: aiohttp.ClientSession) -> None:
     _, answer = await ask(http, running, (await invite(http, running))["invitation"], "Ann")
 
@@ -194,6 +214,32 @@ async def test_a_name_that_somebody_has_is_taken_until_its_page_was_closed(
 
     assert [(status, body["details"]["reason"]) for status, body in taken] == [(409, "name_taken")] * 2
     assert again == 200
+
+
+async def test_after_a_restart_a_guest_is_still_a_guest_and_comes_back_under_its_name(
+    tmp_path: Path, clock: ManualClock, page: Path, http: aiohttp.ClientSession
+) -> None:
+    async with running_rooms(tmp_path, clock=clock, guest_folder=page) as running:
+        invitation = (await invite(http, running))["invitation"]
+        _, first = await ask(http, running, invitation, "Ann")
+        ann = Client(running.service, first["token"])
+        before = await ann.join("lobby")
+        await running.client("hall-2").join("lobby")
+
+    async with running_rooms(tmp_path, clock=clock, guest_folder=page) as running:
+        taken, _ = await ask(http, running, invitation, "hall-2")
+        status, again = await ask(http, running, invitation, "Ann")
+        newer = Client(running.service, again["token"])
+        after = await newer.join("lobby")
+
+        assert (taken, status) == (409, 200)
+        assert after.participant.sid != before.participant.sid
+        assert [each.identity for each in after.participants] == ["hall-2"]
+        # Who is no guest keeps its place, though its socket is away.
+        intruder = Client(running.service, running.token("hall-2", "lobby", guest=True))
+        with pytest.raises(RoomError) as caught:
+            await intruder.join("lobby")
+        assert caught.value.code == 53205
 
 
 async def test_asking_for_tokens_without_end_is_slowed_down(running: RunningRooms, http: aiohttp.ClientSession) -> None:

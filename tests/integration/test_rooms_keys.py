@@ -134,6 +134,28 @@ async def test_a_restricted_key_reads_only_and_signs_nothing(tmp_path: Path) -> 
     assert caught.value.code == 20103
 
 
+async def test_a_main_key_does_all_that_a_standard_one_does_since_keys_are_no_resource(tmp_path: Path) -> None:
+    async with following_keys(tmp_path) as running:
+        key = json.loads(await administer(tmp_path, "keys", "add", "--kind", "main"))
+        await until("the service knows it", lambda: running.service.keys.find_key(key["sid"]))
+
+        assert await status(running, key["sid"], key["secret"]) == 200
+        assert await status(running, key["sid"], key["secret"], "POST") == 201
+        assert (await client_with(running, key, "ann").join("lobby")).room_name == "lobby"
+
+
+async def test_a_revoked_key_stays_revoked_even_the_first_one(tmp_path: Path) -> None:
+    async with running_rooms(tmp_path) as running:
+        first = running.credentials
+        await administer(tmp_path, "keys", "revoke", first.api_key_sid)
+    async with running_rooms(tmp_path) as running:
+        assert await status(running, first.api_key_sid, first.api_key_secret) == 401
+        with pytest.raises(RoomError) as caught:
+            await running.client("ann").join("lobby")
+
+    assert caught.value.code == 20103
+
+
 async def test_a_secondary_auth_token_works_beside_the_primary_until_it_is_promoted(tmp_path: Path) -> None:
     async with following_keys(tmp_path) as running:
         keys, first = running.service.keys, running.credentials.auth_token
@@ -186,3 +208,25 @@ async def test_what_is_wrong_with_the_settings_is_told_line_by_line(tmp_path: Pa
 
     assert done.returncode == 78
     assert [f"bad.toml:{line}" in done.stderr for line in (2, 4)] == [True, True]
+
+
+async def test_files_that_the_settings_name_have_to_be_there(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    config = tmp_path / "rooms.toml"
+    config.write_text(
+        f'[server]\ncertificate = "{gone}.crt"\nkey = "{gone}.key"\n[callbacks]\nca_file = "{gone}.ca"\n'
+        f'[mqtt]\nca_file = "{gone}.mqtt"\ncredential_file = "{gone}.login"\n'
+        f'[media]\nturn_secret_file = "{gone}.turn"\nturn_urls = ["turn:turn.example"]\n'
+    )
+    command = appliance("rooms", "--config", str(config), "check-config")
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 78
+    assert sorted(line.split(":")[0] for line in done.stderr.splitlines()) == [
+        "callbacks.ca_file",
+        "media.turn_secret_file",
+        "mqtt.ca_file",
+        "mqtt.credential_file",
+        "server.certificate",
+        "server.key",
+    ]

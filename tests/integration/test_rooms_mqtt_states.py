@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,13 +14,14 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from appliance.broker import Broker, BrokerSettings
+from appliance.broker import Broker, BrokerRefused, BrokerSettings
 from appliance.rooms.mqtt_events import MqttSink
 from appliance.rooms.mqtt_state import RetainedStates, Topics, topic_key
 from appliance.rooms.outbox import Outbox
 from appliance.rooms.service import ServiceSettings
+from appliance.rooms.store.deliveries import head_of_queue
 from appliance.system_clock import SystemClock
-from tests.support.conditions import until
+from tests.support.conditions import until, until_told
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt_listener import MqttListener
 from tests.support.processes import Program, appliance, wait_for
@@ -30,10 +32,10 @@ PREFIX = "room-kiosk-rooms"
 
 
 @asynccontextmanager
-async def publishing(folder: Path, mosquitto: Mosquitto) -> AsyncIterator[RunningRooms]:
+async def publishing(folder: Path, mosquitto: Mosquitto, username: str | None = None) -> AsyncIterator[RunningRooms]:
     """Run the service with its MQTT half."""
     async with running_rooms(folder, ServiceSettings(events_over_mqtt=True)) as running:
-        settings = BrokerSettings(url=mosquitto.url, client_id="rooms-test")
+        settings = BrokerSettings(url=mosquitto.url, client_id="rooms-test", username=username)
         broker = Broker(settings, backoff_steps_s=(0.1,), backoff_least_s=0.05)
         topics = Topics(PREFIX, running.credentials.account_sid)
         service = running.service
@@ -124,6 +126,84 @@ async def test_what_was_gone_while_the_service_was_away_is_cleared(tmp_path: Pat
                 await running.service.complete_room(running.credentials.account_sid, room)
         async with publishing(tmp_path, mosquitto):
             await until_retained(mosquitto, 0)
+
+
+async def test_states_come_before_their_event_and_say_how_long_they_hold(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path / "broker") as mosquitto, MqttListener(mosquitto.port, f"{PREFIX}/v1/+/#") as listener:
+        async with publishing(tmp_path, mosquitto) as running:
+            ann = running.client("ann")
+            joined = await ann.join("lobby", microphone())
+            room, pa, mt = joined.room_sid, joined.participant.sid, joined.participant.tracks[0].sid
+            last = f"{PREFIX}/v1/{running.credentials.account_sid}/rooms/{room}/events"
+            await until("the track is told", lambda: (listener.json(last) or {}).get("type") == "track-added")
+            running.service.leave(ann.here)
+            await until("the room's end is told", lambda: (listener.json(last) or {}).get("type") == "room-ended")
+
+    heard = [each for each in listener.messages if each.topic.endswith(("/state", "/events"))]
+    said = [(each.topic.split("/", 3)[3], each) for each in heard]
+    for topic, each in said:
+        if not topic.endswith("events"):
+            assert each.retained
+            assert each.properties["UserProperty"]["room-sid"] == room
+            assert each.properties.get("ContentType") == ("application/json" if each.payload else None)
+    person, track = f"rooms/{room}/participants/{pa}/state", f"rooms/{room}/participants/{pa}/tracks/{mt}/state"
+    finals = [
+        (topic, each.properties.get("MessageExpiryInterval"), json.loads(each.payload)["status"])
+        for topic, each in said
+        if topic in (person, f"rooms/{room}/state") and each.payload
+    ]
+    assert (person, 60, "disconnected") in finals
+    assert (f"rooms/{room}/state", 3600, "completed") in finals
+    assert {expiry for _, expiry, status in finals if status in ("in-progress", "connected")} == {None}
+    order = [json.loads(each.payload)["type"] if topic.endswith("events") else topic for topic, each in said]
+    cleared = [topic for topic, each in said if not each.payload]
+    assert {person, track, "names/lobby/state"} <= set(cleared)
+    for state, event in (
+        ("names/lobby/state", "room-created"),
+        (person, "participant-connected"),
+        (track, "track-removed"),
+        (person, "participant-disconnected"),
+        (f"rooms/{room}/state", "room-ended"),
+    ):
+        assert order.index(state) < order.index(event)
+    seqs = [int(each.properties["UserProperty"]["seq"]) for topic, each in said if topic.endswith("events")]
+    assert seqs == list(range(6))
+
+
+@asynccontextmanager
+async def listening(mosquitto: Mosquitto, username: str, heard: list[str]) -> AsyncIterator[Broker]:
+    """Subscribe to everything as this user; keep the topics of what comes."""
+    async with Broker(BrokerSettings(url=mosquitto.url, client_id=username, username=username)) as broker:
+        await until("connected", lambda: broker.connected)
+        await broker.subscribe("#", lambda message: heard.append(message.topic))
+        yield broker
+
+
+async def test_the_access_control_of_the_guide_lets_everybody_do_their_part_and_no_more(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "callbacks.md").read_text()
+    (tmp_path / "acl").write_text(re.findall(r"```text\n(user rooms.*?)```", guide, re.S)[0])
+    heard: dict[str, list[str]] = {"application": [], "kiosk": []}
+    with Mosquitto(tmp_path / "broker", more=f"user root\nacl_file {tmp_path / 'acl'}\n") as mosquitto:
+        async with AsyncExitStack() as parts:
+            people = {name: await parts.enter_async_context(listening(mosquitto, name, heard[name])) for name in heard}
+            running = await parts.enter_async_context(publishing(tmp_path, mosquitto, username="rooms"))
+            room = (await running.client("ann").join("lobby")).room_sid
+            account = f"{PREFIX}/v1/{running.credentials.account_sid}"
+            events = f"{account}/rooms/{room}/events"
+            await until("both events come to both", lambda: all(each.count(events) == 2 for each in heard.values()))
+            for broker in people.values():
+                with pytest.raises(BrokerRefused) as refused:
+                    await broker.publish(events, b"{}")
+                assert refused.value.reason_code == 0x87
+
+            async def nothing_waits() -> bool:
+                async with running.store.read() as connection:
+                    return await head_of_queue(connection, "mqtt", room) is None
+
+            await until_told("all is acknowledged", nothing_waits)
+
+    assert f"{account}/names/lobby/state" in heard["kiosk"]
+    assert f"{account}/rooms/{room}/state" in heard["kiosk"]
 
 
 def test_a_name_becomes_one_topic_level() -> None:

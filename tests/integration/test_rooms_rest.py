@@ -61,7 +61,7 @@ async def test_the_library_makes_finds_lists_and_completes_a_room(running: Runni
         assert [room.sid for room in video.rooms.list()] == [made.sid]
         ended = made.update(status="completed")
         assert (ended.status, isinstance(ended.end_time, datetime)) == ("completed", True)
-        assert ended.duration == int((ended.end_time - ended.date_created).total_seconds()) or ended.duration == 0
+        assert ended.duration == (ended.end_time - ended.date_created).total_seconds()
         assert [room.sid for room in video.rooms.list(status="completed", unique_name="lobby")] == [made.sid]
         assert video.rooms.list() == []
 
@@ -219,14 +219,6 @@ async def test_who_is_not_known_gets_401_even_for_paths_that_are_not_there(
                 assert answer.headers["WWW-Authenticate"] == 'Basic realm="room-kiosk"'
 
 
-async def test_guessing_is_slowed_down_and_the_owner_is_not(running: RunningRooms, call: Caller) -> None:
-    wrong = {"Authorization": basic(running.credentials.account_sid, "guess")}
-    statuses = [(await call("GET", "/v1/Rooms", headers=wrong))[0] for _ in range(22)]
-
-    assert statuses == [401] * 20 + [429] * 2
-    assert (await call("GET", "/v1/Rooms"))[0] == 200
-
-
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
@@ -348,19 +340,6 @@ async def test_the_public_address_is_used_where_it_is_configured(tmp_path: Path)
         _, page, _ = await Caller(running, session)("GET", "/v1/Rooms?PageSize=5")
 
     assert page["meta"]["url"] == "https://video.example.org/api/v1/Rooms?PageSize=5&Page=0"
-
-
-async def test_the_rate_limit_answers_429_when_it_is_on(tmp_path: Path) -> None:
-    clock = ManualClock()
-    limited = running_rooms(tmp_path, rest=RestSettings(rate_limit=True), clock=clock)
-    async with limited as running, aiohttp.ClientSession() as session:
-        call = Caller(running, session)
-        statuses = [(await call("POST", "/v1/Rooms"))[0] for _ in range(21)]
-        clock.advance(1)
-        again = await call("POST", "/v1/Rooms")
-
-    assert statuses == [201] * 20 + [429]
-    assert again[0] == 201
 
 
 async def test_rooms_made_between_two_pages_change_neither(call: Caller) -> None:

@@ -4,13 +4,17 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from twilio.base.exceptions import TwilioException, TwilioRestException
 
 from appliance.rooms.parameters import CreationPolicy
 from appliance.rooms.rest import RestSettings
+from appliance.rooms.room import RoomSettings, RoomType
 from appliance.rooms.service import ServiceSettings
+from appliance.rooms.store.keys import suspend_account
 from tests.support.library_calls import library
+from tests.support.manual_clock import ManualClock
 from tests.support.rooms_running import RunningRooms, running_rooms
 
 
@@ -118,21 +122,56 @@ async def test_quotas_and_policies_have_numbers_of_their_own(tmp_path: Path) -> 
         assert await library(running, use) == [(400, 53119), (400, 53126)]
 
 
+async def test_rules_of_rooms_that_take_none_have_numbers_of_their_own(running: RunningRooms) -> None:
+    account = running.credentials.account_sid
+    await running.service.create_room(account, "pair", RoomSettings(type=RoomType.GO))
+    await running.client("ann").join("pair")
+    joined = await running.client("bob").join("hall")
+    await running.service.complete_room(account, "hall")
+
+    def use(video: Any) -> list[tuple[int, int]]:
+        ended = video.rooms(joined.room_sid)
+        everything = [{"type": "include", "all": True}]
+        return [
+            refused(lambda: video.rooms("pair").participants("ann").subscribe_rules.update(rules=everything)),
+            refused(lambda: ended.participants(joined.participant.sid).subscribe_rules.update(rules=everything)),
+            refused(lambda: ended.recording_rules.update(rules=[{"type": "exclude", "all": True}])),
+            refused(lambda: ended.update(status="completed")),
+        ]
+
+    assert await library(running, use) == [(400, 53117), (400, 53118), (400, 53118), (400, 53112)]
+
+
+async def test_who_may_not_and_who_asks_too_often_are_told_so(tmp_path: Path) -> None:
+    limited = running_rooms(tmp_path, clock=ManualClock(), rest=RestSettings(rate_limit=True))
+    async with limited as running:
+
+        def many(video: Any) -> tuple[int, int]:
+            for _ in range(20):
+                video.rooms.create()
+            return refused(lambda: video.rooms.create())
+
+        assert await library(running, many) == (429, 20429)
+        await running.store.write(suspend_account(running.credentials.account_sid, running.clock.now()))
+        await running.service.keys.look(running.store, lambda sid: None)
+        assert await library(running, lambda video: refused(lambda: video.rooms("x").fetch())) == (403, 20403)
+
+
 async def test_a_store_that_cannot_be_written_is_503(running: RunningRooms, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running.store, "healthy", False)
 
     assert await library(running, lambda video: refused(lambda: video.rooms.create())) == (503, 20503)
 
 
-async def test_what_is_ignored_when_the_settings_say_so_is_still_not_done(tmp_path: Path) -> None:
-    lenient = RestSettings(creation=CreationPolicy(ignore_unsupported=True))
-    async with running_rooms(tmp_path, rest=lenient) as running:
+async def test_a_service_that_stops_is_503_to_those_it_knows(running: RunningRooms) -> None:
+    await running.service.close()
 
-        def use(video: Any) -> bool:
-            made = video.rooms.create(record_participants_on_connect=True, transcribe_participants_on_connect=True)
-            return bool(made.record_participants_on_connect)
+    def use(video: Any) -> list[tuple[int, int]]:
+        return [refused(lambda: video.rooms.create()), refused(lambda: video.rooms("lobby").fetch())]
 
-        assert await library(running, use) is False
+    assert await library(running, use) == [(503, 20503)] * 2
+    async with aiohttp.ClientSession() as http, http.get(f"{running.url}/v1/Rooms") as answer:
+        assert answer.status == 401
 
 
 async def test_a_hundred_and_twenty_rooms_are_listed_whole_whatever_the_page_size(running: RunningRooms) -> None:

@@ -1,4 +1,4 @@
-"""Tracks, subscribe rules, anonymizing, and what is out of scope: by the unmodified library, and by hand."""
+"""Tracks, subscribe rules, anonymizing, and stays that end by themselves: by the unmodified library, and by hand."""
 
 import asyncio
 import json
@@ -284,35 +284,6 @@ async def test_the_library_anonymizes_who_has_left(running: RunningRooms) -> Non
     assert len(events) >= 6
     assert "ann" not in {params.get("ParticipantIdentity") for params in events}
     assert "bob" in {params.get("ParticipantIdentity") for params in events}
-
-
-# --- what is out of scope ---------------------------------------------------------------------------------------------
-
-
-async def test_the_library_finds_nothing_recorded_and_does_not_break(running: RunningRooms) -> None:
-    def use(video: Any) -> None:
-        room = video.rooms.create(unique_name="lobby")
-        assert video.rooms(room.sid).recordings.list() == []
-        assert video.rooms("lobby").transcriptions.list() == []
-        assert video.recordings.list() == video.compositions.list() == video.composition_hooks.list() == []
-        rules = video.rooms("lobby").recording_rules
-        assert rules.fetch().rules == [{"type": "exclude", "all": True}]
-        assert rules.update(rules=[{"type": "exclude", "all": True}]).room_sid == room.sid
-        codes = []
-        for attempt in (
-            lambda: rules.update(rules=[{"type": "include", "all": True}]),
-            lambda: rules.update(rules=[{"type": "record"}]),
-            lambda: rules.update(),
-            lambda: video.recordings("RT" + "0" * 32).fetch(),
-            lambda: video.recording_settings().fetch(),
-            lambda: video.composition_settings().fetch(),
-        ):
-            with pytest.raises(TwilioRestException) as caught:
-                attempt()
-            codes.append((caught.value.status, caught.value.code))
-        assert codes == [(400, 53122), (400, 53120), (400, 20001)] + [(404, 20404)] * 3
-
-    await library(running, use)
 
 
 # --- when rooms and stays end by themselves ---------------------------------------------------------------------------

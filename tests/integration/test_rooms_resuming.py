@@ -4,13 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from appliance.errors import RoomError
 from appliance.media_engine import DescriptionType
 from appliance.rooms.conversation import Changed, Joined, Resumed, ResumeRequest
+from appliance.rooms.recording_rules import NOTHING_RECORDED
 from appliance.rooms.room import Room, RoomSettings, RoomStatus
 from appliance.rooms.sessions import Sessions
-from appliance.rooms.subscribe_rules import EXCLUDE_ALL
+from appliance.rooms.store.tables import participants, rooms
+from appliance.rooms.subscribe_rules import EXCLUDE_ALL, INCLUDE_ALL
 from appliance.sids import ParticipantSid, RoomSid
 from tests.support.conditions import until
 from tests.support.manual_clock import ManualClock
@@ -174,3 +178,22 @@ def test_a_session_says_whose_it_is_to_whoever_knows_the_secret() -> None:
     assert Sessions("secret").read(session) == (room, participant)
     assert Sessions("another").read(session) is None
     assert all(Sessions("secret").read(text) is None for text in ("", "RM.PA.x", session + "x", "\ud800" * 3))
+
+
+async def test_rows_of_before_the_latest_columns_are_read_with_what_was_meant_then(tmp_path: Path) -> None:
+    async with running_rooms(tmp_path) as running:
+        ann = await running.client("ann").join("lobby", microphone())
+
+        async def forget(connection: AsyncConnection) -> None:
+            await connection.execute(sa.update(rooms).values(recording_rules=sa.null()))
+            await connection.execute(sa.update(participants).values(guest=None, rules=sa.null()))
+
+        await running.store.write(forget)
+
+    async with running_rooms(tmp_path) as running:
+        (room,) = running.service.rooms_now()
+        (participant,) = room.participants
+        assert (room.settings.recording_rules, room.recording_created) == (NOTHING_RECORDED, None)
+        assert (participant.guest, participant.rules, participant.rules_created) == (False, INCLUDE_ALL, None)
+        _, now = await resume(running, "ann", ann)
+        assert now.participant.sid == ann.participant.sid

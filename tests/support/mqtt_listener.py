@@ -2,7 +2,7 @@
 
 import json
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import paho.mqtt.client as mqtt
@@ -15,6 +15,8 @@ class MqttMessage:
     topic: str
     payload: bytes
     retained: bool
+    properties: dict[str, Any] = field(default_factory=dict)
+    """By MQTT's own names, such as `MessageExpiryInterval`; `UserProperty` is a mapping."""
 
 
 class MqttListener:
@@ -29,7 +31,7 @@ class MqttListener:
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = lambda _client, _data, message: self.messages.append(
-            MqttMessage(message.topic, bytes(message.payload), message.retain)
+            MqttMessage(message.topic, bytes(message.payload), message.retain, _properties(message))
         )
         self._client.reconnect_delay_set(1, 1)
 
@@ -57,3 +59,10 @@ class MqttListener:
 
     def publish(self, topic: str, value: Any) -> None:
         self._client.publish(topic, json.dumps(value).encode(), qos=1).wait_for_publish(10)
+
+
+def _properties(message: mqtt.MQTTMessage) -> dict[str, Any]:
+    found: dict[str, Any] = message.properties.json() if message.properties else {}  # type: ignore[no-untyped-call]
+    if "UserProperty" in found:
+        found["UserProperty"] = dict(found["UserProperty"])
+    return found

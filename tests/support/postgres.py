@@ -3,12 +3,15 @@
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Self
+
+import psutil
 
 from tests.support.processes import wait_for
 
@@ -56,15 +59,40 @@ class Postgres:
             shutil.chown(self._folder, "postgres")
         self._data = self._folder / "data"
         self._run("initdb", "-D", str(self._data), "-U", "rooms", "-A", "trust", "-E", "UTF8", "--no-sync", "-N")
-        options = f"-F -p {self.port} -h 127.0.0.1 -k {self._folder}"
-        log = str(self._folder / "log")
-        self._run("pg_ctl", "-D", str(self._data), "-o", options, "-l", log, "-w", "start")
-        wait_for("it takes connections", self._listens)
+        self.running = False
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "stop")
+        self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def start(self) -> None:
+        """Start the server, at the beginning or after `stop`, on the same port."""
+        if self.running:
+            return
+        options = f"-F -p {self.port} -h 127.0.0.1 -k {self._folder}"
+        self._run("pg_ctl", "-D", str(self._data), "-o", options, "-l", str(self._folder / "log"), "-w", "start")
+        self.running = True
+        wait_for("it takes connections", self._listens)
+
+    def stop(self) -> None:
+        """End it as a crash does: whoever is connected is cut off."""
+        if self.running:
+            self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "stop")
+        self.running = False
+
+    def pause(self) -> None:
+        """Let it answer nobody any more, with all connections open: as a network that swallows everything."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        server = psutil.Process(int((self._data / "postmaster.pid").read_text().split()[0]))
+        for process in (server, *server.children(recursive=True)):
+            process.send_signal(number)
 
     def new_database(self) -> str:
         """Make an empty database; return its address for SQLAlchemy."""

@@ -26,12 +26,19 @@ class SdkParticipant:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._run(self._join()).result(DEADLINE_S)
+        try:
+            self._run(self._join()).result(DEADLINE_S)
+        except BaseException:
+            self._stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         assert self.room is not None
         self._run(self.room.disconnect()).result(DEADLINE_S)
+        self._stop()
+
+    def _stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()
@@ -51,6 +58,11 @@ class SdkParticipant:
 
     def send(self, data: str | bytes) -> None:
         self._loop.call_soon_threadsafe(self._data.send, data)
+
+    def leave(self) -> None:
+        """Disconnect before the `with` ends."""
+        assert self.room is not None
+        self._run(self.room.disconnect()).result(DEADLINE_S)
 
     def has_data_track_of(self, identity: str) -> bool:
         assert self.room is not None

@@ -182,6 +182,16 @@ def fetch(url: str) -> bytes:
         return body
 
 
+def status_of(url: str) -> int:
+    """Return the HTTP status that a GET is answered with."""
+    try:
+        fetch(url)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+    return 200
+
+
 def fetch_json(url: str) -> Any:
     return json.loads(fetch(url))
 

@@ -1,6 +1,7 @@
 """Access tokens against the conformance vectors of tokens.md 7 and the cases derived from them."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,16 @@ from twilio.jwt.access_token.grants import VideoGrant
 
 from appliance.errors import RoomError
 from appliance.sids import AccountSid, KeySid, RoomSid
-from appliance.tokens import AccessToken, KeyKind, SigningKey, mint, read_identity, verify
+from appliance.tokens import (
+    AccessToken,
+    KeyKind,
+    SigningKey,
+    claims_to_log,
+    encode_base64url,
+    mint,
+    read_identity,
+    verify,
+)
 
 NOW = 1_700_000_000
 ACCOUNT = AccountSid("AC0123456789abcdef0123456789abcdef")
@@ -226,3 +236,62 @@ def test_a_lifetime_out_of_range_is_refused(lifetime_s: int) -> None:
 
 def test_a_secret_does_not_show_in_a_log() -> None:
     assert KEY.secret not in repr(KEY)
+
+
+def test_what_a_token_claims_fits_into_one_line_of_a_log_and_is_not_the_token() -> None:
+    token = mint(KEY, "ann", now=NOW, room="lobby")
+
+    told = claims_to_log(token)
+
+    assert told == f"iss '{KEY.sid}', sub '{KEY.account_sid}', identity 'ann', room 'lobby'"
+    assert not any(part in told for part in token.split("."))
+
+
+@pytest.mark.parametrize(
+    "token", ["", "x", "a.b.c", "." * 50, "x" * 9000, "e30.e30.x", "x.eyJncmFudHMiOiBbXX0.x", "x.W10.x"]
+)
+def test_what_claims_nothing_is_told_so(token: str) -> None:
+    assert claims_to_log(token) == "iss None, sub None, identity None, room None"
+
+
+def test_no_claim_breaks_the_line_of_a_log() -> None:
+    payload = {"iss": "a\nb\u2028\x1b[2J", "grants": {"identity": "x" * 5000, "video": {"room": {"x": 1}}}}
+    told = claims_to_log(f"x.{encode_base64url(json.dumps(payload).encode())}.x")
+
+    assert told.isascii()
+    assert told.isprintable()
+    assert len(told) < 700
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+def test_every_algorithm_of_the_libraries_is_taken(algorithm: str) -> None:
+    claims = {"iss": KEY.sid, "sub": ACCOUNT, "exp": NOW + 60, "grants": {"identity": "ann", "video": {}}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # 32 bytes are few for HS512, and harmless here
+        token = jwt.encode(claims, KEY.secret, algorithm, headers={"cty": "twilio-fpa;v=1"})
+
+    assert outcome(token) == "ok"
+    assert outcome(token, SigningKey(sid=KEY.sid, secret=KEY.secret[::-1], account_sid=ACCOUNT)) == "20107"
+
+
+def test_of_several_defects_the_first_in_the_order_of_the_steps_is_told() -> None:
+    """Each step takes one defect away; what is left is told by its own code."""
+    claims: dict[str, Any] = {
+        "sub": "AC" + "0" * 32,
+        "exp": NOW - 3600,
+        "nbf": NOW + 3600,
+        "grants": {"identity": "", "video": {"room": 7}},
+    }
+    told = [outcome("x" + forged(claims, headers={"typ": "x"})), outcome(forged(claims, headers={"typ": "x"}))]
+    told.append(outcome(forged(claims)))
+    claims["sub"] = ACCOUNT
+    told.append(outcome(forged(claims)[:-3] + "AAA"))
+    told.append(outcome(forged(claims)))
+    claims["exp"] = NOW + 60
+    told.append(outcome(forged(claims)))
+    claims["nbf"] = NOW
+    told.append(outcome(forged(claims)))
+    claims["grants"]["video"] = {}
+    told.append(outcome(forged(claims)))
+
+    assert told == ["20101", "20102", "20103", "20107", "20104", "20105", "20106", "53200"]

@@ -1,13 +1,14 @@
 """What the service writes: a change of a room with its events, and what is left over of earlier lives."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from appliance.rooms.delivery import GIVE_UP_ROOM_ENDED_AFTER
 from appliance.rooms.room import Change, Participant, ParticipantStatus, Room, RoomStatus
-from appliance.rooms.store.store import Job, upsert
+from appliance.rooms.store.store import Job, insert_new, upsert
 from appliance.rooms.store.tables import (
     deliveries,
     delivery_row,
@@ -25,6 +26,8 @@ from appliance.rooms.store.tables import (
 )
 from appliance.sids import new_event_sid
 
+KEEP_DELIVERED = timedelta(hours=24)
+
 
 def write_change(change: Change, sinks: Sequence[str]) -> Job:
     """Return the job that stores a change: rows, events and what is due to each sink, in one transaction.
@@ -38,9 +41,11 @@ def write_change(change: Change, sinks: Sequence[str]) -> Job:
         for participant in change.participants.values():
             await _write_participant(connection, participant, change.room)
         for event, event_id in numbered:
-            await connection.execute(sa.insert(events).values(event_row(event, event_id, change.room)))
+            await connection.execute(insert_new(connection, events, event_row(event, event_id, change.room)))
             for sink in sinks:
-                await connection.execute(sa.insert(deliveries).values(delivery_row(event, event_id, change.room, sink)))
+                await connection.execute(
+                    insert_new(connection, deliveries, delivery_row(event, event_id, change.room, sink))
+                )
 
     return job
 
@@ -80,13 +85,23 @@ async def _with_tracks(connection: AsyncConnection, row: "sa.Row[tuple[object, .
     return participant_of(row, tuple(track_of(track) for track in own))
 
 
-def prune(delivered_before: datetime, ended_before: datetime) -> Job:
-    """Return the job that forgets deliveries made before one time, and rooms that ended before the other."""
+def prune(now: datetime, keep: timedelta) -> Job:
+    """Return the job that forgets what is too old: deliveries made, and after `keep` those given up and ended rooms.
+
+    A room with an event that still waits stays as long as it may wait (callbacks.md 9, 10).
+    """
+    delivered_before, before = now - KEEP_DELIVERED, now - keep
 
     async def job(connection: AsyncConnection) -> None:
-        done = sa.and_(deliveries.c.state == "delivered", deliveries.c.finished_at < delivered_before)
-        await connection.execute(sa.delete(deliveries).where(done))
+        for state, than in (("delivered", delivered_before), ("dead", before)):
+            done = sa.and_(deliveries.c.state == state, deliveries.c.finished_at < than)
+            await connection.execute(sa.delete(deliveries).where(done))
+        # A room that is never left for long would else keep its events for ever.
+        due = sa.exists().where(deliveries.c.event_id == events.c.event_id)
+        await connection.execute(sa.delete(events).where(events.c.occurred_at < before, ~due))
+        waits = sa.exists().where(deliveries.c.room_sid == rooms.c.sid, deliveries.c.state == "pending")
+        over = sa.or_(rooms.c.ended < now - GIVE_UP_ROOM_ENDED_AFTER, ~waits)
         # Participants, tracks, events and deliveries of the room go with it.
-        await connection.execute(sa.delete(rooms).where(rooms.c.ended < ended_before))
+        await connection.execute(sa.delete(rooms).where(rooms.c.ended < before, over))
 
     return job

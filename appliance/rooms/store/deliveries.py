@@ -9,8 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from appliance.rooms.store.store import Job
+from appliance.rooms.store.store import Job, upsert
 from appliance.rooms.store.tables import deliveries, events, rooms
+
+NOTICE = "notice"
+"""The sink that hears of dead letters: a queue like the others, so that none is lost while the broker is away."""
 
 
 class DeliveryState(StrEnum):
@@ -80,35 +83,41 @@ def write_outcome(
     next_at: datetime | None = None,
     status: int | None = None,
     error: str | None = None,
-    whole_queue: bool = False,
+    attempted: bool = True,
+    notice: bool = False,
 ) -> Job:
     """Return the job that notes an attempt.
 
     Args:
         next_at: when to try again, where it stays pending.
         status: the HTTP status, or the reason code of the broker, where there was an answer.
-        whole_queue: give up all that waits in the same queue as well (the receiver is gone).
+        attempted: False where it was given up without one.
+        notice: let the event be due to the sink `notice`, in the same transaction.
     """
     values: dict[str, Any] = {
         "state": state.value,
-        "attempts": due.attempts + 1,
+        "attempts": due.attempts + attempted,
         "next_at": next_at,
         "last_status": status,
         "last_error": error,
         "finished_at": None if state is DeliveryState.PENDING else now,
     }
     mine = sa.and_(deliveries.c.event_id == due.event_id, deliveries.c.sink == due.sink)
-    queue = sa.and_(
-        deliveries.c.sink == due.sink,
-        deliveries.c.room_sid == due.room_sid,
-        deliveries.c.state == DeliveryState.PENDING.value,
-    )
+    told: dict[str, Any] = {
+        "event_id": due.event_id,
+        "sink": NOTICE,
+        "room_sid": due.room_sid,
+        "seq": due.seq,
+        "state": DeliveryState.PENDING.value,
+        "attempts": 0,
+        "next_at": None,
+        "finished_at": None,
+    }
 
     async def job(connection: AsyncConnection) -> None:
         await connection.execute(sa.update(deliveries).where(mine).values(values))
-        if whole_queue:
-            given_up = {"state": state.value, "last_error": error, "finished_at": now}
-            await connection.execute(sa.update(deliveries).where(queue).values(given_up))
+        if notice:
+            await connection.execute(upsert(connection, deliveries, told))
 
     return job
 

@@ -1,4 +1,7 @@
-"""API keys and auth tokens in the store: sealed, so that a copy of the database opens nothing (tokens.md 6)."""
+"""The account, its API keys and auth tokens in the store: sealed, so that a copy of the database opens nothing.
+
+See tokens.md 6.
+"""
 
 import base64
 import hashlib
@@ -12,7 +15,7 @@ from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from appliance.rooms.store.store import Job, insert_new, upsert
-from appliance.rooms.store.tables import api_keys, auth_tokens
+from appliance.rooms.store.tables import accounts, api_keys, auth_tokens
 from appliance.sids import AccountSid, KeySid
 from appliance.tokens import KeyKind
 
@@ -62,10 +65,11 @@ class Seal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredKeys:
-    """All that may open the account; of what cannot be unsealed, nothing."""
+    """All that may open the account; of what cannot be unsealed, nothing. Nothing opens it while it is suspended."""
 
     keys: Mapping[str, ApiKey]
     tokens: Mapping[TokenSlot, str]
+    suspended_at: datetime | None = None
 
 
 async def read_keys(connection: AsyncConnection, account_sid: str, seal: Seal) -> StoredKeys:
@@ -79,7 +83,21 @@ async def read_keys(connection: AsyncConnection, account_sid: str, seal: Seal) -
             keys[row.sid] = ApiKey(**{**values, "kind": KeyKind(row.kind), "secret": secret})
     found = await connection.execute(sa.select(auth_tokens).where(auth_tokens.c.account_sid == account_sid))
     tokens = {TokenSlot(row.slot): seal.open(row.sealed_token) for row in found}
-    return StoredKeys(keys=keys, tokens={slot: token for slot, token in tokens.items() if token is not None})
+    account = (await connection.execute(sa.select(accounts).where(accounts.c.sid == account_sid))).first()
+    return StoredKeys(
+        keys=keys,
+        tokens={slot: token for slot, token in tokens.items() if token is not None},
+        suspended_at=account.suspended_at if account else None,
+    )
+
+
+def suspend_account(account_sid: str, at: datetime | None) -> Job:
+    """Return the job that suspends an account, or with None lets it be used again."""
+
+    async def job(connection: AsyncConnection) -> None:
+        await connection.execute(upsert(connection, accounts, {"sid": account_sid, "suspended_at": at}))
+
+    return job
 
 
 def add_key(key: ApiKey, seal: Seal, *, unless_there: bool = False) -> Job:

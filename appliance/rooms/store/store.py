@@ -2,8 +2,9 @@
 
     service, outbox ── write(job) ─▶ queue ─▶ one task: all that waits, in one transaction ─▶ futures of the jobs
 
-Nobody who moves media waits for it. While the disk will not take a transaction, jobs stay queued in order and are
-tried again; `healthy` is False then.
+Nobody who moves media waits for it. While the disk will not take a transaction, or the database server is away, jobs
+stay queued in order and are tried again; `healthy` is False then. A job may so run twice, even after a commit whose
+answer was lost: it must come to the same.
 """
 
 import asyncio
@@ -20,11 +21,11 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from appliance.backoff import Backoff, geometric
-from appliance.errors import ConfigurationError
+from appliance.errors import ConfigurationError, RoomKioskError
 
 log = logging.getLogger(__name__)
 
@@ -32,18 +33,38 @@ Job = Callable[[AsyncConnection], Awaitable[None]]
 _RETRY_STEPS_S = geometric(0.1, 2.0, 5.0)
 _MAX_JOBS_PER_TRANSACTION = 200
 _CLOSING_DEADLINE_S = 2.0
+_GOODBYE_WITHIN_S = 0.5
 _MAX_READERS = 8  # fewer than the pool holds
+_CONNECT_WITHIN_S = 5.0
+_ANSWER_WITHIN_S = 30.0
+_PLACE_WITHIN_S = 10.0
+_OUTAGES = ("08", "40", "53", "55", "57", "58")
+"""SQLSTATE classes: connection, rollback, resources, not in the state, operator's intervention, system (PostgreSQL,
+appendix A)."""
+_CONDITION_WITHIN_S = 2.0
+_READ_ONLY = "25006"  # of a server that is a standby now
 
 
-READ_ERRORS = (DBAPIError, OSError)
-"""What `read` and what is asked of it raise while the database is away."""
+class StoreUnavailable(RoomKioskError):
+    """The database is away, or cannot take more, for now: ask again later."""
+
+
+def is_outage(error: BaseException) -> bool:
+    """Tell what passes, as a full disk or a server that restarts, from what is wrong with a statement: a bug."""
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated or isinstance(error, OperationalError):
+            return True
+        state = getattr(error.orig, "sqlstate", None) or ""
+        return state[:2] in _OUTAGES or state == _READ_ONLY
+    return isinstance(error, OSError)
 
 
 class Store:
     """`async with Store(url) as store:`; `url` as SQLAlchemy wants it, with an async driver.
 
     Raises:
-        ConfigurationError: on entering: there is no such database, it cannot be reached, or it is a newer one.
+        ConfigurationError: on entering: there is no such database, it may not be used, or it is a newer one.
+        StoreUnavailable: on entering: the database server cannot be reached now.
     """
 
     def __init__(self, url: str) -> None:
@@ -55,17 +76,24 @@ class Store:
         self.healthy = True
 
     async def __aenter__(self) -> Self:
-        self._engine = create_async_engine(self._url)
-        if self._engine.dialect.name == "sqlite":
-            self._look_for_folder(self._engine.url)
+        url = sa.make_url(self._url)
+        if url.get_backend_name() == "sqlite":
+            self._look_for_folder(url)
+            self._engine = create_async_engine(url)
             sa.event.listen(self._engine.sync_engine, "connect", _set_up_sqlite)
+        else:
+            deadlines = {"timeout": _CONNECT_WITHIN_S, "command_timeout": _ANSWER_WITHIN_S}
+            self._engine = create_async_engine(url, connect_args=deadlines)
+            sa.event.listen(self._engine.sync_engine, "checkout", _leave_dead_connection)
         try:
             async with self._engine.begin() as connection:
                 await connection.run_sync(_migrate)
         except (DBAPIError, CommandError, OSError) as error:
             await self._engine.dispose()
-            reason = error.orig if isinstance(error, DBAPIError) else error
-            raise ConfigurationError([f"store.url: {self._engine.url!r} cannot be used: {reason}"]) from error
+            problem = f"store.url: {url!r} cannot be used: {_reason(error)}"
+            if is_outage(error) and url.get_backend_name() != "sqlite":
+                raise StoreUnavailable(problem) from error
+            raise ConfigurationError([problem]) from error
         except BaseException:
             await self._engine.dispose()
             raise
@@ -92,7 +120,10 @@ class Store:
         self._jobs.put_nowait(None)
         with suppress(TimeoutError, DBAPIError):
             await asyncio.wait_for(self._writer, _CLOSING_DEADLINE_S)
-        await self._engine.dispose()
+        # A server that hangs is not waited for once more by every connection's goodbye.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GOODBYE_WITHIN_S):
+                await self._engine.dispose()
 
     @property
     def engine(self) -> AsyncEngine:
@@ -101,9 +132,39 @@ class Store:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """Give a connection to read by; a few at a time, so that a flood of readers waits instead of failing."""
-        async with self._reads, self.engine.connect() as connection:
-            yield connection
+        """Give a connection to read by; a few at a time, so that a flood of readers waits instead of failing.
+
+        Raises:
+            StoreUnavailable: the database is away, before or while it is read.
+        """
+        try:
+            async with self._place(), self.engine.connect() as connection:
+                yield connection
+        except (DBAPIError, OSError) as error:
+            if not is_outage(error):
+                raise
+            raise StoreUnavailable(f"the store cannot be read now: {_reason(error)}") from error
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """Hold one of the readers' places. Raise TimeoutError where the database hangs and so none gets free."""
+        async with asyncio.timeout(_PLACE_WITHIN_S):
+            await self._reads.acquire()
+        try:
+            yield
+        finally:
+            self._reads.release()
+
+    async def condition(self) -> str:
+        """Return `ok`, or what is wrong in words; asks the database, which nobody may have done since it went away."""
+        if not self.healthy:
+            return "store cannot be written"
+        try:
+            async with asyncio.timeout(_CONDITION_WITHIN_S), self.read() as connection:
+                await connection.execute(sa.select(1))
+        except (StoreUnavailable, TimeoutError):
+            return "store cannot be read"
+        return "ok"
 
     def write(self, job: Job) -> "asyncio.Future[None]":
         """Queue a job. The future is done once it is committed; jobs commit in the order of the calls."""
@@ -150,9 +211,11 @@ class Store:
                 async with self.engine.begin() as connection:
                     for job in jobs:
                         await job(connection)
-            except OperationalError as error:
+            except (DBAPIError, OSError) as error:
+                if not is_outage(error):
+                    raise
                 if self.healthy:
-                    log.error("store cannot be written, retrying: %s", error.orig)
+                    log.error("store cannot be written, retrying: %s", _reason(error))
                 self.healthy = False
                 await asyncio.sleep(backoff.next_delay_s())
                 continue
@@ -160,6 +223,12 @@ class Store:
                 log.warning("store is written again")
             self.healthy = True
             return
+
+
+def _reason(error: BaseException) -> str:
+    """Return what happened without the statement, which holds values."""
+    reason = error.orig if isinstance(error, DBAPIError) else error
+    return str(reason) or type(reason).__name__
 
 
 def upsert(connection: AsyncConnection, table: sa.Table, row: dict[str, Any]) -> sa.Executable:
@@ -174,7 +243,14 @@ def upsert(connection: AsyncConnection, table: sa.Table, row: dict[str, Any]) ->
 def insert_new(connection: AsyncConnection, table: sa.Table, row: dict[str, Any]) -> sa.Executable:
     """Return a statement that inserts the row, and leaves one with its primary key as it is."""
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    return cast(sa.Executable, dialect.insert(table).values(row).on_conflict_do_nothing())
+    keys = [column.name for column in table.primary_key]
+    return cast(sa.Executable, dialect.insert(table).values(row).on_conflict_do_nothing(index_elements=keys))
+
+
+def _leave_dead_connection(connection: Any, record: Any, proxy: Any) -> None:
+    """Let the pool take another connection where the server has closed this one meanwhile, as a restart does."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def _set_up_sqlite(connection: Any, record: Any) -> None:

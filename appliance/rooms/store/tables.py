@@ -1,5 +1,6 @@
 """The tables as the code sees them now, and how values become rows and back. How they came about: `migrations`."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,8 +10,9 @@ from sqlalchemy.engine import Dialect, Row
 from appliance.media_engine import TrackKind, TrackPriority
 from appliance.rooms.events import RoomEvent
 from appliance.rooms.publishing import Track
+from appliance.rooms.recording_rules import NOTHING_RECORDED
 from appliance.rooms.room import Participant, ParticipantStatus, Room, RoomSettings, RoomStatus, RoomType
-from appliance.rooms.subscribe_rules import INCLUDE_ALL, rule_of
+from appliance.rooms.subscribe_rules import INCLUDE_ALL, SubscribeRule, rule_of
 from appliance.sids import AccountSid, KeySid, ParticipantSid, RoomSid, TrackSid
 
 _FORM = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -58,6 +60,7 @@ rooms = sa.Table(
     sa.Column("large_room", sa.Boolean),
     sa.Column("status_callback", sa.Text),
     sa.Column("status_callback_method", sa.String(4)),
+    sa.Column("recording_rules", sa.JSON),
 )
 
 participants = sa.Table(
@@ -73,6 +76,7 @@ participants = sa.Table(
     sa.Column("updated", Moment),
     sa.Column("ended", Moment),
     sa.Column("rules", sa.JSON),
+    sa.Column("guest", sa.Boolean),
 )
 
 tracks = sa.Table(
@@ -116,6 +120,13 @@ deliveries = sa.Table(
     sa.Column("last_status", sa.Integer),
     sa.Column("last_error", sa.Text),
     sa.Column("finished_at", Moment),
+)
+
+accounts = sa.Table(
+    "account",
+    metadata,
+    sa.Column("sid", sa.String(34), primary_key=True),
+    sa.Column("suspended_at", Moment),
 )
 
 api_keys = sa.Table(
@@ -173,15 +184,18 @@ def room_row(room: Room) -> dict[str, Any]:
         "status": room.status.value,
         "type": room.settings.type.value,
         "video_codecs": list(room.settings.video_codecs),
+        "recording_rules": _rules_row(room.settings.recording_rules, room.recording_created, room.recording_updated),
     }
 
 
 def room_of(row: Row[Any], present: tuple[Participant, ...] = ()) -> Room:
     """Return the room of a row of `rooms`, with these participants."""
     values = row._mapping
+    stored = values["recording_rules"] or {}  # rows of before these were kept have none
     settings = RoomSettings(
         type=RoomType(values["type"]),
         video_codecs=tuple(values["video_codecs"]),
+        recording_rules=tuple(rule_of(rule) for rule in stored.get("rules", ())) or NOTHING_RECORDED,
         **{name: values[name] for name in _SETTINGS},
     )
     return Room(
@@ -191,6 +205,8 @@ def room_of(row: Row[Any], present: tuple[Participant, ...] = ()) -> Room:
         status=RoomStatus(values["status"]),
         settings=settings,
         participants=present,
+        recording_created=_moment(stored.get("created")),
+        recording_updated=_moment(stored.get("updated")),
         **{name: values[name] for name in _OF_ROOM},
     )
 
@@ -206,15 +222,16 @@ def participant_row(participant: Participant, room_sid: RoomSid) -> dict[str, An
         "started": participant.started,
         "updated": participant.updated,
         "ended": participant.ended,
-        "rules": _rules_row(participant),
+        "rules": _rules_row(participant.rules, participant.rules_created, participant.rules_updated),
+        "guest": participant.guest,
     }
 
 
-def _rules_row(participant: Participant) -> dict[str, Any]:
+def _rules_row(rules: Sequence[SubscribeRule], created: datetime | None, updated: datetime | None) -> dict[str, Any]:
     return {
-        "rules": [rule.to_json() for rule in participant.rules],
-        "created": participant.rules_created and participant.rules_created.strftime(_FORM),
-        "updated": participant.rules_updated and participant.rules_updated.strftime(_FORM),
+        "rules": [rule.to_json() for rule in rules],
+        "created": created and created.strftime(_FORM),
+        "updated": updated and updated.strftime(_FORM),
     }
 
 
@@ -229,6 +246,7 @@ def participant_of(row: Row[Any], published: tuple[Track, ...] = ()) -> Particip
         revision=values["revision"],
         started=values["started"],
         updated=values["updated"],
+        guest=bool(values["guest"]),
         ended=values["ended"],
         tracks=published,
         rules=tuple(rule_of(rule) for rule in stored.get("rules", ())) or INCLUDE_ALL,

@@ -105,7 +105,8 @@ const parts = {
       lists: [await room.recordings.list(), await room.transcriptions.list(), await video.recordings.list(),
         await video.compositions.list(), await video.compositionHooks.list()].map((list) => list.length),
       rules: (await room.recordingRules.fetch()).rules,
-      excluded: (await room.recordingRules.update({ rules: [{ type: 'exclude', all: true }] })).roomSid,
+      excluded: (await room.recordingRules.update({ rules: [{ type: 'exclude', kind: 'video' }] })).roomSid,
+      kept: (await room.recordingRules.fetch()).rules,
       included: await failure(() => room.recordingRules.update({ rules: [{ type: 'include', all: true }] })),
       settings: await failure(() => video.recordingSettings().fetch()),
     };
@@ -115,8 +116,9 @@ const parts = {
     const create = (parameters) => failure(() => video.rooms.create(parameters));
     const ended = await video.rooms.create({ uniqueName: 'soon over' });
     await video.rooms(ended.sid).update({ status: 'completed' });
-    await video.rooms.create({ uniqueName: 'pair', type: 'go' });
-    const rules = (room, value) => failure(() => video.rooms(room).participants('ann').subscribeRules.update({ rules: value }));
+    const rules = (room, value, who = 'ann') => failure(() => video.rooms(room).participants(who).subscribeRules.update({ rules: value }));
+    const includeAll = [{ type: 'include', all: true }];
+    const { over, left } = settings.more;
     return {
       unknownUser: await failure(() => client(settings.accountSid, 'wrong').video.v1.rooms.list()),
       notFound: await failure(() => video.rooms('nowhere').fetch()),
@@ -144,12 +146,42 @@ const parts = {
       otherStatus: await failure(() => video.rooms('lobby').update({ status: 'in-progress' })),
       participantStatus: await failure(() => video.rooms('lobby').participants('ann').update({ status: 'connected' })),
       rules: await rules('lobby', []),
-      rulesOfNobody: await rules('pair', [{ type: 'include', all: true }]),
+      rulesOfNobody: await rules('lobby', includeAll, 'nobody'),
+      rulesOfGo: await rules('pair', includeAll),
+      rulesOfEnded: await rules(over, includeAll, left),
+      rulesMissing: await failure(() => video.rooms('lobby').participants('ann').subscribeRules.update({})),
+      anonymizedTooEarly: await failure(() => video.rooms('lobby').participants('ann').anonymize().update()),
+      recordingRulesOfEnded: await failure(() => video.rooms(over).recordingRules.update({ rules: [{ type: 'exclude', all: true }] })),
       filter: await failure(() => video.rooms.list({ status: 'ended' })),
       pageSize: await failure(() => video.rooms.page({ pageSize: 0 })),
       pageToken: await failure(() => video.rooms.page({ pageToken: 'x' })),
     };
   },
+};
+
+/** What a service that is strict refuses: one room at most, no legacy types, and not too many calls. */
+parts.strict = async () => {
+  const create = (parameters) => failure(() => video.rooms.create(parameters));
+  await video.rooms.create();
+  const quota = await create();
+  const legacy = await create({ type: 'go' });
+  const wrong = client(settings.accountSid, 'wrong').video.v1;
+  const guesses = [];
+  for (let number = 0; number < 21; number += 1) guesses.push((await failure(() => wrong.rooms('x').fetch())).join());
+  // Of so many at once most are in a second that has had its twenty.
+  const many = await Promise.all(Array.from({ length: 100 }, () => create()));
+  const refused = many.filter(([status]) => status === 429);
+  return { quota, legacy, guesses: [...new Set(guesses)], often: refused.length > 0 ? refused[0] : many[0] };
+};
+
+/** Every call is refused with one status and code: return the distinct ones. */
+parts.everything = async () => {
+  const room = video.rooms('lobby');
+  const answers = [
+    await failure(() => video.rooms.create()), await failure(() => video.rooms.list()), await failure(() => room.fetch()),
+    await failure(() => room.participants('ann').fetch()), await failure(() => room.recordingRules.fetch()),
+  ];
+  return [...new Set(answers.map(String))];
 };
 
 process.stdout.write(JSON.stringify(await parts[process.argv[2]]()));

@@ -114,6 +114,8 @@ def test_a_violation_has_its_code(given: dict[str, Any], expected: int | None) -
 def test_the_first_violation_in_the_order_of_the_table_is_told() -> None:
     assert code(Type="party", MaxParticipants="0", UniqueName="x" * 129) == 53101
     assert code(Type="party", MaxParticipants="0") == 53108
+    assert code(RecordParticipantsOnConnect="true", RecordingRules="[") == 53122
+    assert code(RecordingRules="[", TranscribeParticipantsOnConnect="true") == 53120
 
 
 @pytest.mark.parametrize(
