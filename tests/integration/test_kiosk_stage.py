@@ -60,7 +60,7 @@ class Theatre:
         self.refuse: Exception | None = None
         self.slow: asyncio.Event | None = None
         self.connects = 0
-        self.has_microphone = self.flows = True
+        self.has_microphone = self.flows = self.has_screen = True
 
     async def connect(self, token: str, room: str, tracks: Sequence[LocalTrack]) -> Any:
         self.connects += 1
@@ -79,7 +79,7 @@ class Theatre:
             sound=cast(Any, self.sound),
             has_microphone=self.has_microphone,
             camera=self.camera,
-            screen=cast(Any, self.screen),
+            screen=cast(Any, self.screen) if self.has_screen else None,
             lamp=LiveLamp(self.lamps),
         )
         settings = RoomsServiceSettings(url="https://rooms.example", auth="command")
@@ -458,3 +458,16 @@ async def test_speakers_and_how_good_the_links_are_reach_the_state() -> None:
 
         assert (last.dominant_speaker, last.people[0].speaking, last.people[0].link) == ("PA1", True, 5)
         assert of_kind(theatre.told, LinkQuality) == [LinkQuality(2), LinkQuality(None)]
+
+
+async def test_without_a_screen_no_video_is_received_at_all() -> None:
+    theatre = Theatre()
+    theatre.has_screen = False
+    async with theatre.stage() as stage:
+        stage.perform(order())
+        await theatre.heard(RoomConnected)
+        theatre.room.publish(theatre.room.come("PA1", "anna"), "MT2", TrackKind.VIDEO)
+
+        stage.look(in_room(theatre))
+
+        assert theatre.room.steering.wanted == {"MT2": (False, None)}
