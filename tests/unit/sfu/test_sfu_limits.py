@@ -3,21 +3,35 @@
 import asyncio
 import hmac
 import struct
+from random import Random
 from typing import Any
 
 import pytest
 
 from appliance.errors import RemoteProtocolError
-from appliance.media_engine import PublishedTrack, TrackKind
+from appliance.media_engine import (
+    Description,
+    DescriptionType,
+    Happening,
+    Negotiate,
+    PeerConnectionState,
+    PeerFailed,
+    PublishedTrack,
+    RoomMediaPolicy,
+    TrackKind,
+)
 from appliance.sfu import data_relay, rtcp
+from appliance.sfu.connection import Connection, ConnectionEvents
 from appliance.sfu.consumer import Consumer, OutSlot
 from appliance.sfu.data_relay import DataRelay
 from appliance.sfu.description import MAX_MESSAGE_SIZE, read_description
 from appliance.sfu.own_channels import MOST_CHARACTERS, OwnChannels
+from appliance.sfu.peer import Peer
 from appliance.sfu.producer import Producer
+from appliance.sfu.router import Router
 from appliance.sfu.stun import MOST_ATTRIBUTES, read_binding_request
 from appliance.sfu.transport import Handshakes, SecureTransport
-from appliance.sids import new_track_sid
+from appliance.sids import ParticipantSid, new_track_sid
 from tests.support.sfu_harness import CERTIFICATE, CHROMIUM_OFFER, Harness, Participant, write_rtp
 
 VIDEO, VP8 = 2001, 96
@@ -209,6 +223,25 @@ def test_a_connection_takes_so_many_streams_and_goes_on_with_those() -> None:
 
     assert len(connection.streams) <= 200
     assert VIDEO in connection.streams
+
+
+async def test_offers_faster_than_anybody_makes_them_are_refused_by_the_code_of_descriptions() -> None:
+    harness, told = Harness(), list[Happening]()
+
+    def connect(policy: RoomMediaPolicy, events: ConnectionEvents) -> Connection:
+        return Connection(harness.port, CERTIFICATE, policy, events, Random(1))
+
+    sid = ParticipantSid("PA1")
+    peer = Peer(sid, Router(), RoomMediaPolicy(), told.append, connect, lambda: 5.0, lambda _: None)
+
+    for revision in range(1, 51):
+        offer = Description(type=DescriptionType.OFFER, revision=revision, sdp=CHROMIUM_OFFER)
+        peer.describe((PeerConnectionState(id="pc", description=offer),))
+    await asyncio.sleep(0)
+
+    assert sum(isinstance(happening, Negotiate) for happening in told) == 40
+    assert [happening.code for happening in told if isinstance(happening, PeerFailed)] == [53403] * 10
+    await peer.close()
 
 
 # --- data
