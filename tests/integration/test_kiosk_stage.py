@@ -410,10 +410,11 @@ async def test_each_video_comes_as_large_as_it_is_shown_and_what_is_not_shown_do
         assert [sid for sid, (on, _) in wanted.items() if not on] == ["MT5", "MT6", "MT-second"]
         assert set(theatre.screen.slots) - {"self"} == {"MT0", "MT1", "MT2", "MT3", "MT4", "MT7"}
 
-        told = theatre.room.steering.told
+        told = list(theatre.room.steering.history)
+        assert told[:2] == [("MT0", True), ("MT0", Dimensions(width=234, height=132))], "never off before it was placed"
         stage.look(in_room(theatre, spotlight="PA7"))
         stage.look(in_room(theatre, Phase.RECONNECTING))
-        assert theatre.room.steering.told == told
+        assert theatre.room.steering.history == told
 
         stage.look(in_room(theatre, spotlight="PA6"))
         assert wanted["MT6"] == (True, Dimensions(width=1543, height=868))
