@@ -240,7 +240,8 @@ class Peer:
             self._pick_up(pc_id)
         connection = self._connection
         assert connection is not None
-        connection.apply_offer(description)
+        if connection.apply_offer(description):
+            self._patience.replaced(self._now())
         self._revision = offer.revision
         self._subscriptions.displace_what_is_not_taken(connection)
         self._subscriptions.drop_unwanted(connection)
@@ -277,6 +278,7 @@ class Peer:
     def _pick_up(self, pc_id: str) -> None:
         self._pc_id = pc_id
         self._asked_id = ""
+        self._patience.replaced(self._now())
         self._revision = 0
         self._connection = self._connect(
             self._policy,
