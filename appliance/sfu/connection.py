@@ -343,7 +343,7 @@ class Connection:
                     slot.source.request_keyframe(now)
             else:
                 slot.received(report, now)
-                self._meter.reported(report, now)
+                self._meter.reported(report, now, slot.packets)
                 self.downlink.reported(report, now)
 
     def _slot(self, ssrc: int) -> OutSlot | None:
@@ -440,7 +440,9 @@ class Connection:
         """How media fared over the last second, by direction and kind."""
         # Who takes transport-cc feedback estimates for itself what it can send, and does not tell.
         allowed = None if self.sections.has_transport_cc else float(self._rate.bitrate_bps)
-        return self._meter.with_path(self.rtt_s, allowed, self.downlink.estimate_bps)
+        # An estimate of what was never needed says nothing of the path: receivers begin low, and go up with what flows.
+        budget = self.downlink.budget
+        return self._meter.with_path(self.rtt_s, allowed, budget.allowed_bps if budget.is_congested else None)
 
     def sent_totals(self) -> SentTotals:
         """Count what went out in the slots that there are now."""
