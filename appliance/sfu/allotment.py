@@ -158,7 +158,7 @@ class Allotment:
         rest = cost_of([v for v in videos if ideal[v.sid] <= places[v.sid]], places)
         budget.update(
             link.video_bps,
-            link.padding_bps,
+            link.extra_bps,
             on_the_wire(cost_of(videos, ideal)),
             None if cheapest is None else on_the_wire(cheapest + rest),
             now,

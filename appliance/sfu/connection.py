@@ -448,10 +448,10 @@ class Connection:
         """Count what went out in the slots that there are now."""
         video = [slot for slot in self._slots.values() if "opus" not in slot.codecs]
         return SentTotals(
-            video=sum(slot.octets + slot.resent_octets for slot in video),
+            video=sum(slot.octets for slot in video),
             video_packets=sum(slot.packets for slot in video),
-            padding=self._padding_octets,
-            padding_packets=self._padding_packets,
+            extra=self._padding_octets + sum(slot.resent_octets for slot in video),
+            extra_packets=self._padding_packets,
         )
 
     def pad(self, octets: int, now: float) -> int:

@@ -102,7 +102,8 @@ class LinkBudget:
             self._probe_failed(now)
             return
         if fraction > _MUCH_LOSS and (before > _MUCH_LOSS or fraction > 3 * _MUCH_LOSS):
-            through = self._sent_bps * (1 - fraction)
+            # What was lost was sent again, and counts twice: the second bound is of what we meant to send.
+            through = min(self._sent_bps * (1 - fraction), self.allowed_bps * (1 - fraction / 2))
             self.estimate_bps = min(self.estimate_bps or through, through)
             self._congested(through, now)
 
@@ -128,21 +129,22 @@ class LinkBudget:
     def update(
         self,
         video_bps: float,
-        padding_bps: float,
+        extra_bps: float,
         wanted_bps: float,
         next_bps: float | None,
         now: float,
     ) -> None:
         """Take what was sent in about the last second, what all that is wanted takes, and what one improvement takes.
 
-        `next_bps` None: nothing can be improved.
+        `extra_bps` is what was sent beside the videos: padding, and what was sent again. `next_bps` None: nothing
+        can be improved.
         """
         self._video_bps = video_bps
-        self._sent_bps = sent_bps = video_bps + padding_bps
+        self._sent_bps = video_bps + extra_bps
         lately_lost = self._loss if now - self._lost_at < _LOSS_LASTS_S else 0.0
         is_calm = now - max(self._congested_at, self._mild_at) > _CALM_S and lately_lost <= _LITTLE_LOSS
         if is_calm and self._probe_from is None:
-            self.proven_bps = max(self.proven_bps, sent_bps)
+            self.proven_bps = max(self.proven_bps, video_bps)
         if self.allowed_bps >= wanted_bps:
             self.is_congested = False
         if self._probe_from is not None:
