@@ -69,6 +69,7 @@ class Call:
         self._voices, self._slots, self._tell, self._now = voices, slots, tell, now
         self._inlets: dict[str, Callable[[bytes, int], None]] = {}
         self._sizes: Mapping[str, Dimensions] = {}
+        self._placed: frozenset[str] = frozenset()
         self._shown: set[str] = set()
         self._told: dict[str, Dimensions | None] = {}
         self._leaving = self._begun = False
@@ -117,6 +118,7 @@ class Call:
     def look_at(self, sizes: Mapping[str, Dimensions]) -> None:
         """Show the people of these participant SIDs, so large in pixels, and nobody else."""
         self._sizes = sizes
+        self._placed = frozenset(self.room.participants)
         self._arrange()
 
     async def leave(self) -> None:
@@ -183,6 +185,8 @@ class Call:
     def _arrange(self) -> None:
         """Bring what is received and decoded in line with what is shown: nothing else costs bandwidth or time."""
         for participant in self.room.participants.values():
+            if participant.sid not in self._placed:
+                continue  # whoever has just come is in the next layout, which is being made
             chosen = _picture_of(participant)
             for publication in participant.video_tracks.values():
                 track = publication.track

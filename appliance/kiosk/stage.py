@@ -165,8 +165,11 @@ class Stage:
 
         While the link is lost nothing of it is changed: what stands on the screen then passes.
         """
+        if self._call is None or state.phase is not Phase.IN_ROOM:
+            return
         screen = self._devices.screen
-        if self._call is None or screen is None or state.phase is not Phase.IN_ROOM:
+        if screen is None:
+            self._call.look_at({})
             return
         wall, height_px = screen.wall, screen.health().size[1] or USUAL_HEIGHT_PX
         self._call.look_at(sizes(call_layout(state, wall), wall, height_px))

@@ -94,6 +94,7 @@ async def run(settings: RoomsSettings, options: RoomsOptions) -> None:
         # What is here now stays: a collector that walked all of it would hold every packet up for as long.
         gc.collect()
         gc.freeze()
+        gc.collect()  # it begins from nothing, and so finds what comes later soon
         _say_where(doors, engine.port, options, made)
         await tasks.until(stop)
 

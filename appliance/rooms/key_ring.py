@@ -29,7 +29,7 @@ from appliance.tokens import KeyKind, SigningKey
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 0.5
+LOOK_EVERY_S = 0.8
 """Revocation takes effect at the latest after 1 s, on every node (tokens.md 6.1)."""
 _NOTE_USE_EVERY = 20
 RevokedListener = Callable[[KeySid], None]

@@ -8,12 +8,13 @@ loss       up to 2 %: 5, 5 %: 4, 10 %: 3, 20 %: 2, 50 %: 1. Below 2 % a sender t
 delay      from mouth to ear, one way, if the other end is as far away as this one: a round trip, and twice the depth
            that a jitter buffer needs at both ends. Up to 150 ms: 5, 250 ms: 4, 400 ms: 3, 800 ms: 2, beyond: 1. ITU-T
            G.114 calls up to 150 ms good for nearly everything, and more than 400 ms unacceptable for planning.
-bandwidth  what the path can carry beside what flows. Half as much again as flows: 5, nothing is held back. Else what it
-           can carry counts: for video in terms of what VP8 is sent at as 720p, 540p, 360p and 180p, for audio in
-           terms of Opus full-band, wide-band and narrow-band speech (RFC 7587, 3.1.1).
+bandwidth  what the path can carry beside what flows. A fifth more than flows: 5, nothing is held back. Else what it can
+           carry counts: for video in terms of what VP8 is sent at as 720p, 540p, 360p and 180p, for audio in terms of
+           Opus full-band, wide-band and narrow-band speech (RFC 7587, 3.1.1). Not in the first ten figures: estimates
+           begin low, and senders fill them until they have found what they need.
 
-Where no media flows, the path speaks for it. So that levels don't flap, a level falls once two figures in a row were
-worse, and rises once four in a row were better; 0, no connection, shows at once.
+Where no media flows, the path speaks for it. So that levels don't flap, all begin at 5, a level falls once two figures
+in a row were worse, and rises once four in a row were better; 0, no connection, shows at once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +39,13 @@ WORST_LEVEL = 1
 
 FALLS_AFTER = 2
 RISES_AFTER = 4
-HEADROOM = 1.5
+
+HEADROOM = 1.2
+"""A sender that needs no more lets its estimate rise to half as much again (draft-ietf-rmcat-gcc-02, 5.5); one that is
+held back sends what it may."""
+
+SETTLED_AFTER = 10
+"""Figures, each of a second or so."""
 
 _LOSSES = (0.02, 0.05, 0.10, 0.20)
 _DELAYS_S = (0.150, 0.250, 0.400, 0.800)
@@ -56,11 +63,15 @@ LINKS: tuple[Link, ...] = tuple(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkQuality:
-    """One direction of one kind of media. `recent`: the levels that were last measured, newest last."""
+    """One direction of one kind of media.
+
+    `recent`: the levels that were last measured, newest last. `flowed`: in how many figures in a row media flowed.
+    """
 
     level: int
     recent: tuple[int, ...]
     stats: DirectionStats
+    flowed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,11 +115,13 @@ def _assess_link(
     before: LinkQuality | None, link: Link, figures: PeerFigures, report: QualityReport | None
 ) -> LinkQuality:
     known = _completed(link, figures, report)
-    stats = _stats(link[1], known, flows=link in figures.links)
+    flowed = (before.flowed if before else 0) + 1 if link in figures.links else 0
+    stats = _stats(link[1], known, settled=flowed > SETTLED_AFTER)
     parts = (stats.bandwidth, stats.latency, stats.fraction_lost)
     measured = min((part.level for part in parts if part and part.level is not None), default=BEST_LEVEL)
     recent = (*(before.recent if before else ()), measured)[-RISES_AFTER:]
-    return LinkQuality(level=_steadied(before.level if before else measured, recent), recent=recent, stats=stats)
+    level = _steadied(before.level if before else BEST_LEVEL, recent)
+    return LinkQuality(level=level, recent=recent, stats=stats, flowed=flowed)
 
 
 def _steadied(shown: int, recent: tuple[int, ...]) -> int:
@@ -137,11 +150,11 @@ def _completed(link: Link, figures: PeerFigures, report: QualityReport | None) -
     return replace(known, rtt_s=rtt_s, fraction_lost=lost, jitter_s=max(known.jitter_s, seen.recv.jitter or 0.0))
 
 
-def _stats(kind: TrackKind, known: LinkFigures, *, flows: bool) -> DirectionStats:
+def _stats(kind: TrackKind, known: LinkFigures, *, settled: bool) -> DirectionStats:
     bandwidth = BandwidthStats(
         actual=round(known.bitrate_bps),
         available=None if known.available_bps is None else round(known.available_bps),
-        level=_bandwidth_level(kind, known) if flows else None,
+        level=_bandwidth_level(kind, known) if settled else None,
     )
     loss = LossStats(fraction_lost=round(known.fraction_lost, 4), level=_loss_level(known.fraction_lost))
     jitter_s = round(known.jitter_s, 4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from appliance.media_engine import (
     Dimensions,
@@ -34,22 +34,36 @@ _NO_HINT = ReceivingHint()
 _UNDECIDED = Step(-1, None, 0.0)
 
 
+class Timer(Protocol):
+    """Something that was to happen later."""
+
+    def cancel(self) -> None: ...
+
+
 class Allotment:
     """Shares one participant's connection between the videos it receives.
 
-    `emit` tells the listener; `loudest` is who speaks in the room.
+    `emit` tells the listener; `loudest` is who speaks in the room; `later` stands for the event loop's
+    `call_later`.
     """
 
-    def __init__(self, emit: Callable[[Happening], None], loudest: Callable[[], ParticipantSid | None]) -> None:
+    def __init__(
+        self,
+        emit: Callable[[Happening], None],
+        loudest: Callable[[], ParticipantSid | None],
+        later: Callable[[float, Callable[[], None]], Timer] | None = None,
+    ) -> None:
         self._emit = emit
         self._loudest = loudest
+        self._later = later or asyncio.get_running_loop().call_later
         self._wishes = ReceivingWishes()
         self._given: dict[TrackSid, Step | None] = {}  # None: off
         self._told_off: frozenset[TrackSid] = frozenset()
         self._patience: Patience[TrackSid] = Patience()
         self._next_decision = 0.0
-        self._padding: asyncio.TimerHandle | None = None
+        self._padding: Timer | None = None
         self._padded_at = 0.0
+        self._unpadded = 0.0  # octets
 
     def wish(self, wishes: ReceivingWishes) -> None:
         """What is wished has changed; it is decided anew at the next tick, without the usual waiting."""
@@ -80,7 +94,7 @@ class Allotment:
             self._apply(consumer, self._given[sid], at_once=is_urgent)
         self._tell(frozenset(live))
         if connection.downlink.budget.padding_bps > 0 and self._padding is None:
-            self._padded_at = now
+            self._padded_at, self._unpadded = now, 0.0
             self._pad(connection)
 
     # --- what is wanted
@@ -144,7 +158,7 @@ class Allotment:
         rest = cost_of([v for v in videos if ideal[v.sid] <= places[v.sid]], places)
         budget.update(
             link.video_bps,
-            link.padding_bps,
+            link.extra_bps,
             on_the_wire(cost_of(videos, ideal)),
             None if cheapest is None else on_the_wire(cheapest + rest),
             now,
@@ -172,9 +186,10 @@ class Allotment:
         self._padding = None
         if budget.padding_bps <= 0 or not connection.is_ready:
             return
-        connection.pad(int(budget.padding_bps / 8 * min(now - self._padded_at, 5 * PAD_EVERY_S)), now)
+        self._unpadded += budget.padding_bps / 8 * min(now - self._padded_at, 5 * PAD_EVERY_S)
+        self._unpadded -= connection.pad(int(self._unpadded), now)
         self._padded_at = now
-        self._padding = asyncio.get_running_loop().call_later(PAD_EVERY_S, self._pad, connection)
+        self._padding = self._later(PAD_EVERY_S, lambda: self._pad(connection))
 
     def close(self) -> None:
         """The connection ends; what is wished stays for the next one, where every track begins switched on."""

@@ -27,6 +27,7 @@ from appliance.sfu.description import (
 )
 from appliance.sfu.downlink import Downlink, SentTotals
 from appliance.sfu.feedback import TRANSPORT_CC_INTERVAL_S, LossBasedRate, TransportArrivals
+from appliance.sfu.flood_gate import FloodGate
 from appliance.sfu.forwarding import Address
 from appliance.sfu.history import Entry
 from appliance.sfu.link_meter import Link, LinkMeter
@@ -94,12 +95,15 @@ class Connection:
         self._fingerprints: tuple[tuple[str, str], ...] = ()
         self._feedback_ssrc = random.getrandbits(32)
         self._slots: dict[int, OutSlot] = {}
+        self._resending: set[int] = set()  # SSRCs of their retransmissions
         self._packets_before = 0  # sent by slots that are gone
         self._padding_octets = self._padding_packets = 0
         self._arrivals = TransportArrivals()
         self._rate = LossBasedRate()
         self._next_feedback = self._next_report = 0.0
         self._meter = LinkMeter()
+        self._gate = FloodGate()
+        self._shut_out: Any = None  # what `srtp_receive` is when the gate is open
         self._checks_allowed = Allowance(*_CHECKS)
         self._control_allowed = Allowance(*_CONTROL_PACKETS)
         self._resends_allowed = Allowance(*_PACKETS_TO_RESEND)
@@ -191,16 +195,21 @@ class Connection:
 
     # --- descriptions
 
-    def apply_offer(self, description: RemoteDescription) -> None:
+    def apply_offer(self, description: RemoteDescription) -> bool:
         """Take the client's offer; new ICE credentials of its are answered with new ones of ours.
+
+        Returns:
+            whether it restarts ICE.
 
         Raises:
             RemoteProtocolError: the sections do not continue the last description, or the certificate changed.
         """
         self.sections.apply_offer(description)
-        if self._client_ufrag and description.ufrag != self._client_ufrag:
+        restarts = bool(self._client_ufrag) and description.ufrag != self._client_ufrag
+        if restarts:
             self._renew_credentials()
         self._described(description)
+        return restarts
 
     def apply_answer(self, description: RemoteDescription) -> None:
         """Take the client's answer to our offer. Raises as `apply_offer`."""
@@ -271,9 +280,11 @@ class Connection:
             self._packets_before += section.slot.packets
             del self._slots[section.slot.ssrc]
             self.downlink.forget((section.slot.ssrc, section.slot.rtx_ssrc))
+            self._resending.discard(section.slot.rtx_ssrc)
         codecs = {codec.name: codec for codec in section.codecs}
         section.slot = OutSlot(self, section.mid, codecs, section.remote.extensions, self._random)
         self._slots[section.slot.ssrc] = section.slot
+        self._resending.add(section.slot.rtx_ssrc)
         return section.slot
 
     # --- data channels
@@ -323,7 +334,8 @@ class Connection:
             elif isinstance(report, rtcp.BitrateEstimate):
                 self.downlink.estimated(report, now)
             elif (slot := self._slot(report.ssrc)) is None:
-                continue
+                if isinstance(report, rtcp.ReceptionReport) and report.ssrc in self._resending:
+                    self.downlink.reported(report, now)  # of padding, above all
             elif isinstance(report, rtcp.Nack):
                 slot.resend(report.sequences[: self._resends_allowed.take_up_to(now, len(report.sequences))], now)
             elif isinstance(report, rtcp.KeyframeRequest):
@@ -331,7 +343,7 @@ class Connection:
                     slot.source.request_keyframe(now)
             else:
                 slot.received(report, now)
-                self._meter.reported(report, now)
+                self._meter.reported(report, now, slot.packets)
                 self.downlink.reported(report, now)
 
     def _slot(self, ssrc: int) -> OutSlot | None:
@@ -369,6 +381,7 @@ class Connection:
         """Do what is due: NACKs, key frame requests, transport-cc feedback, reports. Called every 50 ms or so."""
         if not self.is_ready:
             return
+        self._hold_off_floods(now)
         for stream in self.streams.values():
             if stream.resends is None:
                 stream.tick(now)
@@ -379,6 +392,14 @@ class Connection:
             self._next_report = now + REPORT_INTERVAL_S
             self._send_reports(now)
         self._meter.tick(self.sections, now)
+
+    def _hold_off_floods(self, now: float) -> None:
+        is_open = self._gate.admits(sum(stream.received for stream in self.streams.values()), now)
+        if is_open and self._shut_out is not None:
+            self.srtp_receive, self._shut_out = self._shut_out, None
+        elif not is_open and self._shut_out is None:
+            logger.warning("participant at %s floods us, its media is held off", self.address)
+            self.srtp_receive, self._shut_out = None, self.srtp_receive
 
     def _send_arrivals(self) -> None:
         if not self._arrivals.fresh:
@@ -419,25 +440,33 @@ class Connection:
         """How media fared over the last second, by direction and kind."""
         # Who takes transport-cc feedback estimates for itself what it can send, and does not tell.
         allowed = None if self.sections.has_transport_cc else float(self._rate.bitrate_bps)
-        return self._meter.with_path(self.rtt_s, allowed, self.downlink.estimate_bps)
+        # An estimate of what was never needed says nothing of the path: receivers begin low, and go up with what flows.
+        budget = self.downlink.budget
+        return self._meter.with_path(self.rtt_s, allowed, budget.allowed_bps if budget.is_congested else None)
 
     def sent_totals(self) -> SentTotals:
         """Count what went out in the slots that there are now."""
         video = [slot for slot in self._slots.values() if "opus" not in slot.codecs]
         return SentTotals(
-            video=sum(slot.octets + slot.resent_octets for slot in video),
+            video=sum(slot.octets for slot in video),
             video_packets=sum(slot.packets for slot in video),
-            padding=self._padding_octets,
-            padding_packets=self._padding_packets,
+            extra=self._padding_octets + sum(slot.resent_octets for slot in video),
+            extra_packets=self._padding_packets,
         )
 
-    def pad(self, octets: int, now: float) -> None:
-        """Send about so much padding, to see whether the path carries it; nothing where no stream can take it."""
+    def pad(self, octets: int, now: float) -> int:
+        """Send so much padding, in whole packets, to see whether the path carries it; return how much that was.
+
+        Where no stream can take it, none goes out.
+        """
         slots = [slot for slot in self._slots.values() if slot.rtx_payload_type is not None]
-        for number in range(octets // _PADDING_ON_THE_WIRE if slots else 0):
-            if self._port.path.send_padding(slots[number % len(slots)], LARGEST_PADDING, now):
+        packets = octets // _PADDING_ON_THE_WIRE
+        for _ in range(packets if slots else 0):
+            slot = slots[self._padding_packets % len(slots)]
+            if self._port.path.send_padding(slot, LARGEST_PADDING, now):
                 self._padding_octets += LARGEST_PADDING
                 self._padding_packets += 1
+        return packets * _PADDING_ON_THE_WIRE
 
     @property
     def packets_sent(self) -> int:
@@ -446,7 +475,7 @@ class Connection:
     async def close(self) -> None:
         """End it and free everything. Whoever consumes its streams must have let go before. Closing twice is fine."""
         self._port.forget(self)
-        self.srtp_receive = self.srtp_send = None
+        self.srtp_receive = self.srtp_send = self._shut_out = None
         self.streams.clear()
         await self._transport.close()
 

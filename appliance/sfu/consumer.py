@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 PREVIOUS_SOURCE_KEPT_S = 1.0
 _REMEMBERED_REPORTS = 4
+_MOST_REMEMBERED_RESENDS = 256
+_LEAST_RESEND_PAUSE_S = 0.02
 
 NEVER = 1 << 62
 """As `first_index`: no packet of this source is sent, for want of the codec."""
@@ -73,6 +75,7 @@ class OutSlot:
         "payload_type",
         "previous",
         "reports_sent",
+        "resent_at",
         "resent_octets",
         "rewriter",
         "rtt_s",
@@ -113,6 +116,7 @@ class OutSlot:
         self.last_sent_at = 0.0
         self.packets = self.octets = self.resent_octets = 0
         self.reports_sent: dict[int, float] = {}
+        self.resent_at: dict[int, float] = {}  # by our number
         self.rtt_s: float | None = None
         self.extension = header_extension(mid, extensions)
         header = struct.Struct(f"!BBHII{len(self.extension)}sBH")
@@ -219,13 +223,21 @@ class OutSlot:
 
     def resend(self, sequences: tuple[int, ...], now: float) -> None:
         """Answer a NACK of the participant from the source's history, or that of the source before."""
+        pause = max(_LEAST_RESEND_PAUSE_S, self.rtt_s or 0.0)  # a receiver asks again before the answer can be there
         for sequence in sequences:
+            if now - self.resent_at.get(sequence, float("-inf")) < pause:
+                continue
             for source in self._sources(now):
                 entry = source.find(sequence)
                 if entry is not None and entry[0] >= source.first_index:
+                    if not self.connection.downlink.may_resend(len(entry[3]), now):
+                        return
                     self.connection.resend(self, entry, sequence, source.timestamp_offset, now)
                     self.resent_octets += len(entry[3])
+                    self.resent_at[sequence] = now
                     break
+        if len(self.resent_at) > _MOST_REMEMBERED_RESENDS:
+            self.resent_at = {key: at for key, at in self.resent_at.items() if now - at < pause}
 
     def _sources(self, now: float) -> list[_Source]:
         """Return what is sent now and what was just before."""

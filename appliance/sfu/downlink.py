@@ -8,18 +8,22 @@ from appliance.sfu.link_budget import LinkBudget
 from appliance.sfu.rtcp import BitrateEstimate, ReceptionReport
 
 WINDOW_S = 1.0
+_RESENDING_SHARE = 0.25
+_RESENDING_AT_ONCE_S = 0.5
+_LEAST_RESENDING_BPS = 50_000.0
 _HEADER_OCTETS = 34
 """Of an RTP header with its extensions and SRTP's tag: estimates count them, our counters of payload do not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentTotals:
-    """Octets of payload and packets since the connection began, of video and of padding."""
+    """Octets of payload and packets since the connection began, of video, and of padding and what was
+    sent again."""
 
     video: int = 0
     video_packets: int = 0
-    padding: int = 0
-    padding_packets: int = 0
+    extra: int = 0
+    extra_packets: int = 0
 
 
 @dataclass(slots=True)
@@ -28,13 +32,15 @@ class Downlink:
 
     budget: LinkBudget = field(default_factory=LinkBudget)
     video_bps: float = 0.0
-    padding_bps: float = 0.0
+    extra_bps: float = 0.0
     _totals: deque[tuple[float, SentTotals]] = field(default_factory=deque)
     _estimates: dict[frozenset[int], int] = field(default_factory=dict)
     _reports: dict[int, tuple[int, int]] = field(default_factory=dict)  # highest number and lost so far
     _expected: int = 0
     _lost: int = 0
     _judged_at: float = 0.0
+    _resending: float = 0.0  # bits that a path of the allowed share would not have carried yet
+    _resending_at: float = 0.0
 
     @property
     def estimate_bps(self) -> int | None:
@@ -61,6 +67,20 @@ class Downlink:
             self._judged_at = now
             self._expected = self._lost = 0
 
+    def may_resend(self, octets: int, now: float) -> bool:
+        """Tell whether this much may be sent again now, and count it.
+
+        A full path loses what is sent again too, and each loss is asked for again: without a bound a line of 300 kbit/s
+        was given 8 Mbit/s of it.
+        """
+        rate = max(_LEAST_RESENDING_BPS, _RESENDING_SHARE * self.budget.allowed_bps)
+        self._resending = max(0.0, self._resending - (now - self._resending_at) * rate)
+        self._resending_at = now
+        if self._resending > rate * _RESENDING_AT_ONCE_S:
+            return False
+        self._resending += 8 * octets
+        return True
+
     def forget(self, ssrcs: Sequence[int]) -> None:
         """These streams are no more: an estimate for them alone is void."""
         gone = frozenset(ssrcs)
@@ -82,4 +102,4 @@ class Downlink:
             return 8 * max(0, octets + _HEADER_OCTETS * packets) / (now - since)
 
         self.video_bps = rate(totals.video - before.video, totals.video_packets - before.video_packets)
-        self.padding_bps = rate(totals.padding - before.padding, totals.padding_packets - before.padding_packets)
+        self.extra_bps = rate(totals.extra - before.extra, totals.extra_packets - before.extra_packets)

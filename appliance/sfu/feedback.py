@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from appliance.sfu.rtcp import TRANSPORT_FEEDBACK, ReceptionReport, SenderReport
 
@@ -13,6 +14,7 @@ LARGEST_GAP = 200
 """A longer gap is a break, not a loss: asking for hundreds of packets would only add to the trouble."""
 
 TRANSPORT_CC_INTERVAL_S = 0.1
+_MOST_AT_ONCE = 1000
 
 
 @dataclass(slots=True)
@@ -130,6 +132,9 @@ class TransportArrivals:
 
     def take_feedback(self, sender: int, media: int) -> list[bytes]:
         """Return the RTCP packets that report what came since the last call: one, as a rule."""
+        if (simple := self._simple_packet(sender, media)) is not None:
+            self.fresh.clear()
+            return [simple]
         arrivals = self._unwrapped()
         self.fresh.clear()
         packets: list[bytes] = []
@@ -137,6 +142,22 @@ class TransportArrivals:
             packet, arrivals = self._packet(arrivals, sender, media)
             packets.append(packet)
         return packets
+
+    def _simple_packet(self, sender: int, media: int) -> bytes | None:
+        """Return what `_packet` would, in a fifth of the time, where all came in order and without pauses of 64 ms."""
+        base, count = self.next_number, len(self.fresh)
+        if base is None or not 0 < count <= _MOST_AT_ONCE:
+            return None
+        first = base & 0xFFFF
+        if [number for number, _ in self.fresh] != list(range(first, first + count)):
+            return None
+        ticks = [int(arrival * 4000) for _, arrival in self.fresh]
+        reference = int(self.fresh[0][1] / 0.064)
+        deltas = [after - before for before, after in pairwise([reference * 256, *ticks])]
+        if min(deltas) < 0 or max(deltas) > 255:
+            return None
+        chunk = struct.pack("!H", 1 << 13 | count)
+        return self._written(sender, media, base, count, reference, chunk + bytes(deltas))
 
     def _unwrapped(self) -> list[tuple[int, float]]:
         found: dict[int, float] = {}
@@ -165,7 +186,7 @@ class TransportArrivals:
             ticks = int(arrival * 4000)
             delta = ticks - clock
             gap = number - base - len(symbols)
-            if not -0x8000 <= delta <= 0x7FFF or gap > LARGEST_GAP or len(symbols) > 1000:
+            if not -0x8000 <= delta <= 0x7FFF or gap > LARGEST_GAP or len(symbols) > _MOST_AT_ONCE:
                 break
             symbols += [0] * gap
             small = 0 <= delta <= 255
@@ -173,11 +194,14 @@ class TransportArrivals:
             deltas += struct.pack("!B" if small else "!h", delta)
             clock = ticks
             taken += 1
-        self.next_number = base + len(symbols)
-        head = struct.pack("!IIHHI", sender, media, base & 0xFFFF, len(symbols), (reference & 0xFFFFFF) << 8)
-        head = head[:-1] + bytes([self.feedback_count & 0xFF])
+        body = write_status_chunks(symbols) + bytes(deltas)
+        return self._written(sender, media, base, len(symbols), reference, body), arrivals[taken:]
+
+    def _written(self, sender: int, media: int, base: int, count: int, reference: int, body: bytes) -> bytes:
+        self.next_number = base + count
+        last = (reference & 0xFFFFFF) << 8 | self.feedback_count & 0xFF
         self.feedback_count += 1
-        return _with_padding(head + write_status_chunks(symbols) + bytes(deltas)), arrivals[taken:]
+        return _with_padding(struct.pack("!IIHHI", sender, media, base & 0xFFFF, count, last) + body)
 
 
 def write_status_chunks(symbols: Sequence[int]) -> bytes:

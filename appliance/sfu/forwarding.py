@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 Address = tuple[str, int] | tuple[str, int, int, int]
 """A socket address as the operating system gives it, IPv4 or IPv6."""
 
+LARGEST_PAYLOAD = BUFFER_SIZE - TRAILER_SIZE - 128
+"""Bytes; what is larger has no room behind a header of ours, and came by no path on the Internet."""
+
 PACKETS_PER_WAKE = 32
 """So many packets are taken before the event loop gets its turn again."""
 
@@ -57,8 +60,9 @@ class PacketPath:
         self.received = 0
         self.dropped = 0
         self._slow_side = slow_side
-        self._rx = PacketBuffer()
-        self._tx = PacketBuffer()
+        self._tx = tx = PacketBuffer()
+        rx = PacketBuffer()
+        self._at_hand = (rx.view, rx.memory, rx.length, tx.view, tx.memory, tx.length, self.connections)
 
     def receive(self, sock: socket.socket) -> bool:
         """Take up to 32 datagrams from the socket and forward the media in them.
@@ -67,9 +71,8 @@ class PacketPath:
         """
         forwarded = 0
         plain = True
-        rx, rx_memory, rx_length = self._rx.view, self._rx.memory, self._rx.length
-        tx, tx_memory, tx_length = self._tx.view, self._tx.memory, self._tx.length
-        connections = self.connections
+        unpack = _RTP.unpack_from
+        rx, rx_memory, rx_length, tx, tx_memory, tx_length, connections = self._at_hand
         recvfrom_into = sock.recvfrom_into
         for _ in range(PACKETS_PER_WAKE):
             try:
@@ -78,8 +81,8 @@ class PacketPath:
                 break
             except OSError:  # an ICMP error of an earlier send; the next datagram is unharmed
                 continue
-            first = rx[0] if size else 0
-            if not 127 < first < 192 or size < 12:
+            flags, marker, sequence, timestamp, ssrc = unpack(rx)  # RTP's header is never encrypted
+            if size < 12 or not 127 < flags < 192:
                 self._slow_side.other_datagram(bytes(rx[:size]), address, sock)
                 plain = False
                 continue
@@ -89,7 +92,7 @@ class PacketPath:
                 continue
             now = monotonic()
             rx_length[0] = size
-            if 191 < rx[1] < 224:
+            if 191 < marker < 224:
                 if srtp_unprotect_rtcp(connection.srtp_receive, rx_memory, rx_length):
                     self.dropped += 1
                     continue
@@ -105,7 +108,6 @@ class PacketPath:
             connection.heard_at = now
             self.received += 1
             end = rx_length[0]
-            flags, marker, sequence, timestamp, ssrc = _RTP.unpack_from(rx)
             stream = connection.streams.get(ssrc)
             if stream is None:
                 plain = False
@@ -119,17 +121,15 @@ class PacketPath:
                 position = start + 4
                 start = position + (words << 2)
                 if profile == _ONE_BYTE_PROFILE and start <= end:
+                    transport_cc_id, audio_level_id = connection.transport_cc_id, connection.audio_level_id
                     while position < start:
                         head = rx[position]
-                        if not head:
-                            position += 1
-                            continue
                         identifier = head >> 4
-                        if identifier == connection.transport_cc_id:
-                            connection.arrived(((rx[position + 1] << 8 | rx[position + 2]), now))
-                        elif identifier == connection.audio_level_id:
+                        if identifier == transport_cc_id:
+                            connection.arrived((rx[position + 1] << 8 | rx[position + 2], now))
+                        elif identifier == audio_level_id:
                             stream.level = rx[position + 1] & 0x7F
-                        position += (head & 0x0F) + 2
+                        position += (head & 0x0F) + 2 if head else 1
             if flags & 0x20:
                 end -= rx[end - 1]
             if start > end:
@@ -166,17 +166,21 @@ class PacketPath:
                     plain = False
                     stream.jumped(index, now)
                 stream.highest_index = index
-                stream.highest_timestamp = timestamp
-                transit = int(now * stream.clock_rate) - timestamp
-                variation = transit - stream.transit
-                stream.transit = transit
-                # A new origin of the publisher's timestamps is no jitter.
-                if -900_000 < variation < 900_000:
-                    stream.jitter += (abs(variation) - stream.jitter) * 0.0625
+                if timestamp != stream.highest_timestamp:  # the packets of one frame leave one by one: no jitter
+                    stream.highest_timestamp = timestamp
+                    transit = int(now * stream.clock_rate) - timestamp
+                    variation = transit - stream.transit
+                    stream.transit = transit
+                    # Nor is a new origin of the publisher's timestamps.
+                    if -900_000 < variation < 900_000:
+                        stream.jitter += (abs(variation) - stream.jitter) * 0.0625
             elif stream.wanted.pop(index, None) is None:
                 continue  # twice, or too late for anybody
-            payload = bytes(rx[start:end])
             count = end - start
+            if count > LARGEST_PAYLOAD:
+                self.dropped += 1
+                continue
+            payload = bytes(rx[start:end])
             stream.last_at = now
             stream.received += 1
             stream.bytes += count
@@ -210,8 +214,6 @@ class PacketPath:
                 )
                 body = slot.header_size
                 total = body + count
-                if total > BUFFER_SIZE - TRAILER_SIZE:
-                    continue
                 tx[body:total] = payload
                 tx_length[0] = total
                 receiver = slot.connection

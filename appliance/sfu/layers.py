@@ -155,16 +155,18 @@ def steps_of(layers: Sequence[LayerFacts], target: Dimensions | None) -> tuple[S
     if not useful:
         return (Step(0, None, layers[0].bitrate_bps if layers else 0.0),)
     steps: list[Step] = []
+    sizes = known_sizes(layers)
     for place in useful:
-        layer = layers[place]
+        layer, size = layers[place], sizes[place]
+        whole = layer.bitrate_bps or (typical_bps(size) if size is not None else 0.0)  # not measured yet
         least = steps[-1].bitrate_bps * _WORTH_MORE if steps else 0.0
         for temporal, share in enumerate(layer.temporal_shares[:-1]):
-            cost = layer.bitrate_bps * share
+            cost = whole * share
             if cost > least and (temporal or place == useful[0]):
                 steps.append(Step(place, temporal, cost))
                 least = cost * _WORTH_MORE
         floor = steps[-1].bitrate_bps if steps else 0.0
-        steps.append(Step(place, None, max(layer.bitrate_bps, floor)))
+        steps.append(Step(place, None, max(whole, floor)))
     return tuple(steps)
 
 

@@ -26,22 +26,40 @@ class Counts:
     jitter_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """A report of the participant. `packets`: sent by then; `lost`: the share of what we sent since the one before."""
+
+    report: ReceptionReport
+    at: float
+    packets: int
+    lost: float
+
+
 class LinkMeter:
     """Figures of one connection over the last second, by direction and kind; only where packets came or went.
 
     What the participant sends is as we see it arrive: losses count whether they were repaired or not. What it receives
-    is as its receiver reports say (RFC 3550, 6.4). Bits are those of the payload. Times are seconds on one clock.
+    is as its receiver reports say (RFC 3550, 6.4), without what never came to us and so had to be missing there too.
+    Bits are those of the payload. Times are seconds on one clock.
     """
 
     def __init__(self) -> None:
         self.links: Mapping[Link, LinkFigures] = {}
         self._before: dict[tuple[Direction, int], Counts] = {}
-        self._reports: dict[int, tuple[ReceptionReport, float]] = {}
+        self._reports: dict[int, _Told] = {}
         self._measured_at: float | None = None
 
-    def reported(self, report: ReceptionReport, now: float) -> None:
-        """Take the participant's report on a stream that it receives from us."""
-        self._reports[report.ssrc] = (report, now)
+    def reported(self, report: ReceptionReport, now: float, packets: int) -> None:
+        """Take the participant's report on a stream that it receives from us, of which so many packets went out."""
+        before = self._reports.get(report.ssrc)
+        lost = report.fraction_lost / 256
+        if before is not None:
+            expected = max(0, report.highest_sequence - before.report.highest_sequence)
+            sent = packets - before.packets
+            missing = max(0, report.lost - before.report.lost) - max(0, expected - sent)
+            lost = min(1.0, max(0, missing) / sent) if sent > 0 else 0.0
+        self._reports[report.ssrc] = _Told(report=report, at=now, packets=packets, lost=lost)
 
     def tick(self, sections: Sections, now: float) -> None:
         """Measure, if a second has passed since the last time."""
@@ -76,16 +94,14 @@ class LinkMeter:
         slot = section.slot
         if slot is None:
             return {}
-        report, at = self._reports.get(slot.ssrc, (None, 0.0))
-        if report is None or now - at > _REPORT_LASTS_S:
+        told = self._reports.get(slot.ssrc)
+        if told is None or now - told.at > _REPORT_LASTS_S:
             return {slot.ssrc: Counts(packets=slot.packets, octets=slot.octets)}
         # The share is of the interval between two reports; as a total it is kept so that differences come out right.
         before = self._before.get((Direction.RECEIVE, slot.ssrc), Counts(packets=0, octets=0))
-        lost = before.lost + report.fraction_lost / 256 * max(0, slot.packets - before.packets)
-        clock_rate = slot.rewriter.clock_rate
-        return {
-            slot.ssrc: Counts(packets=slot.packets, octets=slot.octets, lost=lost, jitter_s=report.jitter / clock_rate)
-        }
+        lost = before.lost + told.lost * max(0, slot.packets - before.packets)
+        jitter_s = told.report.jitter / slot.rewriter.clock_rate
+        return {slot.ssrc: Counts(packets=slot.packets, octets=slot.octets, lost=lost, jitter_s=jitter_s)}
 
     def _figures(self, direction: Direction, totals: Mapping[int, Counts], passed_s: float) -> LinkFigures | None:
         packets, octets, lost, jitter_s = 0, 0, 0.0, 0.0

@@ -73,22 +73,23 @@ class MediaSelector(selectors.DefaultSelector):
             only_media = bool(events)
             for descriptor, _ in events:
                 served = media.get(descriptor)
-                if served is None or not self._serve(*served):
+                if served is None:
                     only_media = False
+                    continue
+                receive, sock = served
+                try:
+                    if not receive(sock):
+                        only_media = False
+                except Exception as error:  # as asyncio does with a reader's: told, and the loop goes on
+                    only_media = False
+                    if self.on_error is None:
+                        raise
+                    self.on_error(error)
             if until is not None:
                 timeout = until - monotonic()
                 only_media = only_media and timeout > 0
             if not only_media:
                 return super().select(0)
-
-    def _serve(self, receive: Receive, sock: socket.socket) -> bool:
-        try:
-            return receive(sock)
-        except Exception as error:  # as asyncio does with a reader's: told, and the loop goes on
-            if self.on_error is None:
-                raise
-            self.on_error(error)
-            return False
 
     def close(self) -> None:
         self._all.close()

@@ -59,7 +59,10 @@ class Patience:
         self.replaced_at = None
 
     def replaced(self, now: float) -> None:
-        """It was asked for another peer connection; what was offered on the old one does not matter any more."""
+        """It has, or was asked for, another path: a peer connection, or a restart of ICE on the one it has.
+
+        What was offered before does not matter any more.
+        """
         self.replaced_at = now
         self.offered_at = None
 

@@ -25,7 +25,6 @@ from appliance.media_engine import (
     PublishedTrack,
     ReceivingWishes,
     RoomMediaPolicy,
-    Subscription,
     TrackFailed,
     TrackFlowing,
     TrackKind,
@@ -33,7 +32,6 @@ from appliance.media_engine import (
 from appliance.sfu.allotment import Allotment
 from appliance.sfu.allowance import Allowance
 from appliance.sfu.connection import Connection, ConnectionEvents
-from appliance.sfu.consumer import Consumer
 from appliance.sfu.data_relay import DataRelay
 from appliance.sfu.description import LocalSection, read_description
 from appliance.sfu.layer_hints import LayerHints
@@ -41,6 +39,7 @@ from appliance.sfu.own_channels import OwnChannels
 from appliance.sfu.patience import Patience, Verdict
 from appliance.sfu.producer import Producer
 from appliance.sfu.router import Router
+from appliance.sfu.subscriptions import NO_CODEC, Subscriptions
 from appliance.sfu.transport import SecureTransport
 from appliance.sids import ParticipantSid, TrackSid
 
@@ -49,8 +48,6 @@ logger = logging.getLogger(__name__)
 LINGER_S = 2.0
 """A connection that the client is told to close is ended a little later: DTLS must not tell it first (4.7)."""
 
-_NO_CODEC = (53404, "No supported codec")
-_MOST_REFUSALS = 2
 _OFFERS = (2.0, 40.0)
 """Of the client, per second and at once: reading the largest takes a tenth of a second of everybody's time."""
 
@@ -96,10 +93,7 @@ class Peer:
         self._loop = asyncio.get_running_loop()
         self._published: dict[TrackSid, Producer] = {}
         self._failed: set[TrackSid] = set()
-        self._wanted: frozenset[TrackSid] = frozenset()
-        self._consumers: dict[TrackSid, Consumer] = {}
-        self._refusals: dict[TrackSid, int] = {}
-        self._announced: tuple[Subscription, ...] = ()
+        self._subscriptions = Subscriptions(router, self._published.__contains__)
         self._connection: Connection | None = None
         self._relay = DataRelay(self._published_data, router.add)
         self._own_channels = OwnChannels(self._emit, self.tracks_changed)
@@ -133,7 +127,7 @@ class Peer:
         self._bind_publications()
 
     def receive(self, tracks: frozenset[TrackSid]) -> None:
-        self._wanted = tracks
+        self._subscriptions.wanted = tracks
         self.tracks_changed()
 
     def allot(self, wishes: ReceivingWishes) -> None:
@@ -246,13 +240,12 @@ class Peer:
             self._pick_up(pc_id)
         connection = self._connection
         assert connection is not None
-        connection.apply_offer(description)
+        if connection.apply_offer(description):
+            self._patience.replaced(self._now())
         self._revision = offer.revision
-        for section in connection.sections:
-            if section.consumer is not None and not section.remote.client_receives:
-                self._displace(section.consumer)
-        self._drop_unwanted()
-        self._place(in_answer=True)
+        self._subscriptions.displace_what_is_not_taken(connection)
+        self._subscriptions.drop_unwanted(connection)
+        self._subscriptions.place(connection, self._relay, in_answer=True)
         sdp, described = connection.describe(setup="passive")
         self._completed(described)
         self._answer = Description(type=DescriptionType.ANSWER, revision=offer.revision, sdp=sdp)
@@ -274,10 +267,8 @@ class Peer:
         connection.sections.exchange_completed(described)
         self._described_sections = len(described)
         for section in connection.sections:
-            if section.is_refused and section.consumer is not None:
-                sid = section.consumer.producer.track.sid
-                self._refusals[sid] = self._refusals.get(sid, 0) + 1
-                self._displace(section.consumer)
+            if section.is_refused:
+                self._subscriptions.refused(section, connection)
         self._go_live()
         self._bind_publications()
         self.tracks_changed()
@@ -287,6 +278,7 @@ class Peer:
     def _pick_up(self, pc_id: str) -> None:
         self._pc_id = pc_id
         self._asked_id = ""
+        self._patience.replaced(self._now())
         self._revision = 0
         self._connection = self._connect(
             self._policy,
@@ -318,9 +310,8 @@ class Peer:
 
     def _hang_up(self, linger_s: float = 0.0) -> None:
         """End the connection; what is published and wanted stays for the next one."""
-        for consumer in list(self._consumers.values()):
-            self._displace(consumer)
         connection, self._connection = self._connection, None
+        self._subscriptions.displace_all(connection)
         self._allotment.close()
         self._offer = self._answer = None
         self._described_sections = 0
@@ -363,7 +354,7 @@ class Peer:
         connection = self._connection
         if connection is not None:
             connection.tick(now)
-            self._allotment.tick(connection, self._consumers.values(), now)
+            self._allotment.tick(connection, self._subscriptions.consumers.values(), now)
             if self._layer_hints is not None:
                 self._layer_hints.tick(self._published.values(), now)
             if connection.address is not None:
@@ -414,7 +405,7 @@ class Peer:
     def _track_failed(self, track: PublishedTrack) -> None:
         if track.sid not in self._failed:
             self._failed.add(track.sid)
-            self._emit(TrackFailed(track_sid=track.sid, code=_NO_CODEC[0], message=_NO_CODEC[1]))
+            self._emit(TrackFailed(track_sid=track.sid, code=NO_CODEC[0], message=NO_CODEC[1]))
 
     # --- what it receives
 
@@ -429,11 +420,11 @@ class Peer:
         connection = self._connection
         if self._is_closed or connection is None:
             return
-        self._drop_unwanted()
+        self._subscriptions.drop_unwanted(connection)
         if self._offer is not None or self._answer is None:
             self._announce()
             return
-        self._place(in_answer=False)
+        self._subscriptions.place(connection, self._relay, in_answer=False)
         sections = connection.sections
         if self._own_channels.need_transport and sections.lacks_data:
             sections.add_data()
@@ -450,91 +441,20 @@ class Peer:
         description = Description(type=DescriptionType.OFFER, revision=self._revision, sdp=sdp)
         return PeerConnectionState(id=self._pc_id, description=description)
 
-    def _drop_unwanted(self) -> None:
-        for sid, consumer in list(self._consumers.items()):
-            is_meant = sid in self._wanted and self._router.find(sid) is consumer.producer
-            if not is_meant or self._has_other_fate(consumer):
-                self._displace(consumer)
-
-    def _has_other_fate(self, consumer: Consumer) -> bool:
-        """Tell whether what comes can be received and was refused, or the other way round: codecs become known late."""
-        return consumer.kind is not TrackKind.DATA and self._can_receive(consumer) == (consumer.error is not None)
-
-    def _displace(self, consumer: Consumer) -> None:
-        """Take a subscription out of its place; if it is still wanted, it gets another, and a new id with it."""
-        self._consumers.pop(consumer.producer.track.sid, None)
-        if self._connection is not None:
-            for section in self._connection.sections:
-                if section.consumer is consumer:
-                    section.consumer = None
-        consumer.close()
-
-    def _place(self, *, in_answer: bool) -> None:
-        """Give each wanted track that can be had a section or a channel; an answer cannot add sections."""
-        assert self._connection is not None
-        for sid in sorted(self._wanted):
-            producer = self._router.find(sid)
-            if producer is None or sid in self._published or sid in self._consumers:
-                continue
-            consumer = Consumer(producer, secrets.token_hex(8))
-            if consumer.kind is TrackKind.DATA:
-                placed = self._place_data(self._connection, consumer, in_answer=in_answer)
-            else:
-                placed = self._place_media(self._connection, consumer, in_answer=in_answer)
-            if placed:
-                self._consumers[sid] = consumer
-            else:
-                consumer.close()
-
-    def _place_data(self, connection: Connection, consumer: Consumer, *, in_answer: bool) -> bool:
-        if connection.sections.data is None:
-            if in_answer or not connection.sections.lacks_data:
-                return False
-            connection.sections.add_data()
-        self._relay.subscribe(consumer)
-        return True
-
-    def _can_receive(self, consumer: Consumer) -> bool:
-        producer, connection = consumer.producer, self._connection
-        if connection is None or self._refusals.get(producer.track.sid, 0) >= _MOST_REFUSALS:
-            return False
-        return connection.sections.can_receive(consumer.kind.value, producer.codec)
-
-    def _place_media(self, connection: Connection, consumer: Consumer, *, in_answer: bool) -> bool:
-        sections, kind = connection.sections, consumer.kind.value
-        if not self._can_receive(consumer):
-            consumer.error = _NO_CODEC
-            return True
-        section = sections.free_place(kind, in_answer=in_answer)
-        if section is None:
-            if in_answer:
-                return False
-            section = sections.add_media(kind)
-        section.consumer = consumer
-        consumer.slot = connection.new_slot(section)
-        return True
-
     def loudest_changed(self, loudest: ParticipantSid | None) -> None:
         self._emit(LoudestSpeaker(participant_sid=loudest))
         self._allotment.hurry()
 
     def _go_live(self) -> None:
         connection = self._connection
-        if connection is None or not connection.is_ready:
-            return
-        for section in connection.sections:
-            consumer = section.consumer
-            if consumer is not None and section.described_sending and not consumer.is_live:
-                consumer.go_live()
-                self._allotment.hurry()
+        if connection is not None and connection.is_ready and self._subscriptions.go_live(connection):
+            self._allotment.hurry()
 
     # --- telling
 
     def _announce(self, *states: PeerConnectionState) -> None:
         """Send descriptions and, where they changed, the subscriptions."""
-        subscriptions = tuple(consumer.subscription() for _, consumer in sorted(self._consumers.items()))
-        changed = subscriptions if subscriptions != self._announced else None
-        self._announced = subscriptions
+        changed = self._subscriptions.take_change()
         if states or changed is not None:
             self._emit(Negotiate(peer_connections=states, subscriptions=changed))
 

@@ -163,6 +163,7 @@ def _soak(
     due = began
     while (now := time.monotonic()) - began < minutes * 60:
         visiting.begin(_order(engines, stack, "visits", 1))
+        visiting.mark()
         visiting.finish()
         due += every_s
         time.sleep(max(1.0, due - now))

@@ -87,6 +87,19 @@ def speaker(page: Application) -> str | None:
     return identity
 
 
+def is_switched_off(page: Application, identity: str) -> bool:
+    return of_video(page, identity, "track?.isSwitchedOff") is True
+
+
+def layers_sent(page: Application) -> list[bool]:
+    """Return which simulcast layers a page sends of its video, the smallest first."""
+    active: list[bool] = page.page.evaluate(
+        f"{CONNECTIONS}.flatMap((one) => one._peerConnection.getSenders())"
+        ".find((sender) => sender.track?.kind === 'video').getParameters().encodings.slice(0, 2).map((e) => e.active)"
+    )
+    return active
+
+
 def is_speaker(page: Application, identity: str) -> bool:
     return speaker(page) == identity
 
@@ -149,61 +162,43 @@ def test_who_asks_for_nothing_gets_no_channels(meeting: Meeting) -> None:
 
 
 def test_a_video_that_nobody_looks_at_is_switched_off_until_somebody_does(meeting: Meeting) -> None:
-    by_hand = {"clientTrackSwitchOffControl": "manual", "contentPreferencesMode": "manual"}
+    by_itself = {"trackSwitchOffMode": "disabled"}  # not for want of bandwidth
+    by_hand = {**by_itself, "clientTrackSwitchOffControl": "manual", "contentPreferencesMode": "manual"}
     join(meeting, "anna")
     bert = join(meeting, "bert", {"bandwidthProfile": {"video": by_hand}}, **ONLY_LISTENS)
-    moves(bert, "anna")
+    carl = join(meeting, "carl", {"bandwidthProfile": {"video": by_itself}}, **ONLY_LISTENS)
+    for page in (bert, carl):
+        moves(page, "anna")
 
     of_video(bert, "anna", "track.switchOff()")
-    wait_for("the video is off", lambda: bert.events("trackSwitchedOff") == ["anna"])
-    assert of_video(bert, "anna", "track.isSwitchedOff")
+    carl.page.evaluate("document.querySelector('video').style.display = 'none'")
+    for page in (bert, carl):
+        wait_for("the video is off", partial(is_switched_off, page, "anna"))
+        assert page.events("trackSwitchedOff") == ["anna"]
     of_video(bert, "anna", "track.switchOn()")
-    wait_for("the video is on", lambda: bert.events("trackSwitchedOn") == ["anna"])
+    carl.page.evaluate("document.querySelector('video').style.display = ''")
 
-    moves(bert, "anna")
-
-
-def test_a_video_whose_element_is_not_seen_is_switched_off_by_itself(meeting: Meeting) -> None:
-    join(meeting, "anna")
-    bert = join(meeting, "bert", {"bandwidthProfile": {"video": {}}}, **ONLY_LISTENS)
-    moves(bert, "anna")
-
-    bert.page.evaluate("document.querySelector('video').style.display = 'none'")
-    wait_for("the video is off", lambda: of_video(bert, "anna", "track.isSwitchedOff"))
-    bert.page.evaluate("document.querySelector('video').style.display = ''")
-
-    moves(bert, "anna")
-    assert of_video(bert, "anna", "track.isSwitchedOff") is False
+    for page in (bert, carl):
+        moves(page, "anna")
+        assert page.events("trackSwitchedOn") == ["anna"]
 
 
 def test_of_two_videos_with_room_for_one_the_one_of_higher_priority_is_on(meeting: Meeting) -> None:
-    join(meeting, "anna")
-    join(meeting, "carl")
+    pages = {name: join(meeting, name, data=False) for name in ("anna", "carl")}
     bert = join(meeting, "bert", {"bandwidthProfile": {"video": {"maxTracks": 1}}}, **ONLY_LISTENS)
-    videos = ("anna", "carl")
-    off = wait_for(
-        "one of them is off",
-        lambda: [who for who in videos if of_video(bert, who, "track?.isSwitchedOff")],
-    )
-    assert len(off) == 1
-    (other,) = set(videos) - set(off)
+    wait_for("one of them is off", lambda: len([name for name in pages if is_switched_off(bert, name)]) == 1)
+    on, off = sorted(pages, key=partial(is_switched_off, bert))
 
-    of_video(bert, off[0], "track.setPriority('high').priority")
+    of_video(bert, off, "track.setPriority('high').priority")
+    wait_for("the one that Bert prefers is on", lambda: not is_switched_off(bert, off))
+    wait_for("and the other is off", lambda: is_switched_off(bert, on))
+    of_video(bert, off, "track.setPriority(null).priority")
+    pages[on].page.evaluate("app.room.localParticipant.videoTracks.values().next().value.setPriority('high')")
 
-    wait_for("the one preferred is on", lambda: of_video(bert, off[0], "track.isSwitchedOff") is False)
-    wait_for("and the other is off", lambda: of_video(bert, other, "track.isSwitchedOff") is True)
-    moves(bert, off[0])
-
-
-def test_a_publishers_priority_reaches_the_others(meeting: Meeting) -> None:
-    anna = join(meeting, "anna", media=False, data=False)
-    bert = join(meeting, "bert", **ONLY_LISTENS)
-    anna.call("publish", "card", "slides")
-    wait_for("Bert sees the slides", lambda: subscribed(bert, "anna") == ["slides"])
-
-    anna.page.evaluate("app.room.localParticipant.videoTracks.values().next().value.setPriority('high')")
-
-    wait_for("Bert is told", lambda: bert.events("trackPublishPriorityChanged") == ["high"])
+    wait_for("the one that its publisher prefers is on", lambda: not is_switched_off(bert, on))
+    wait_for("and the other is off", lambda: is_switched_off(bert, off))
+    assert bert.events("trackPublishPriorityChanged") == ["high"]
+    moves(bert, on)
 
 
 def test_on_another_peer_connection_everything_is_told_anew(
@@ -239,10 +234,16 @@ def test_a_client_with_adaptive_simulcast_sends_only_the_layers_that_are_of_use(
     moves(bert, "anna")
 
 
-def layers_sent(page: Application) -> list[bool]:
-    """Return which simulcast layers a page sends of its video, the smallest first."""
-    active: list[bool] = page.page.evaluate(
-        f"{CONNECTIONS}.flatMap((one) => one._peerConnection.getSenders())"
-        ".find((sender) => sender.track?.kind === 'video').getParameters().encodings.slice(0, 2).map((e) => e.active)"
-    )
-    return active
+def test_after_a_restart_of_the_service_everything_is_told_anew(stack: Stack, meeting: Meeting) -> None:
+    anna = join(meeting, "anna", {"dominantSpeaker": True, "networkQuality": True}, **ONLY_LISTENS)
+    bert = join(meeting, "bert", **ONLY_LISTENS)
+    wait_for("Anna's channels are there", lambda: levels_told(anna).keys() == {"anna"})
+    labels = anna.page.evaluate(CHANNELS)
+
+    stack.rooms.kill()
+    stack.rooms.start()
+    bert.call("publish", "tone", "bert's voice")
+
+    wait_for("Anna learns who speaks", lambda: speaker(anna) == "bert", within_s=40)
+    assert set(anna.page.evaluate(CHANNELS)).isdisjoint(labels)
+    assert anna.events("room:disconnected") == []

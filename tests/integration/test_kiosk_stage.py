@@ -60,7 +60,7 @@ class Theatre:
         self.refuse: Exception | None = None
         self.slow: asyncio.Event | None = None
         self.connects = 0
-        self.has_microphone = self.flows = True
+        self.has_microphone = self.flows = self.has_screen = True
 
     async def connect(self, token: str, room: str, tracks: Sequence[LocalTrack]) -> Any:
         self.connects += 1
@@ -79,7 +79,7 @@ class Theatre:
             sound=cast(Any, self.sound),
             has_microphone=self.has_microphone,
             camera=self.camera,
-            screen=cast(Any, self.screen),
+            screen=cast(Any, self.screen) if self.has_screen else None,
             lamp=LiveLamp(self.lamps),
         )
         settings = RoomsServiceSettings(url="https://rooms.example", auth="command")
@@ -437,10 +437,11 @@ async def test_each_video_comes_as_large_as_it_is_shown_and_what_is_not_shown_do
         assert [sid for sid, (on, _) in wanted.items() if not on] == ["MT5", "MT6", "MT-second"]
         assert set(theatre.screen.slots) - {"self"} == {"MT0", "MT1", "MT2", "MT3", "MT4", "MT7"}
 
-        told = theatre.room.steering.told
+        told = list(theatre.room.steering.history)
+        assert told[:2] == [("MT0", True), ("MT0", Dimensions(width=234, height=132))], "never off before it was placed"
         stage.look(in_room(theatre, spotlight="PA7"))
         stage.look(in_room(theatre, Phase.RECONNECTING))
-        assert theatre.room.steering.told == told
+        assert theatre.room.steering.history == told
 
         stage.look(in_room(theatre, spotlight="PA6"))
         assert wanted["MT6"] == (True, Dimensions(width=1543, height=868))
@@ -485,3 +486,16 @@ async def test_speakers_and_how_good_the_links_are_reach_the_state() -> None:
 
         assert (last.dominant_speaker, last.people[0].speaking, last.people[0].link) == ("PA1", True, 5)
         assert of_kind(theatre.told, LinkQuality) == [LinkQuality(2), LinkQuality(None)]
+
+
+async def test_without_a_screen_no_video_is_received_at_all() -> None:
+    theatre = Theatre()
+    theatre.has_screen = False
+    async with theatre.stage() as stage:
+        stage.perform(order())
+        await theatre.heard(RoomConnected)
+        theatre.room.publish(theatre.room.come("PA1", "anna"), "MT2", TrackKind.VIDEO)
+
+        stage.look(in_room(theatre))
+
+        assert theatre.room.steering.wanted == {"MT2": (False, None)}

@@ -391,6 +391,10 @@ async def test_every_report_is_answered_as_verbosely_as_it_asks(running: Running
     ann, bob = await joins(running, "ann"), await joins(running, "bob")
     ann.peer.measured, bob.peer.measured = lossy(0.0), lossy(0.15)
 
+    bob.say("network_quality")
+    await bob.hears("network_quality")
+    clock.advance(1.0)
+
     ann.say("network_quality", reportLevel=1, remoteReportLevel=0)
     assert await ann.hears("network_quality") == {"type": "network_quality", "local": 5}
     ann.say("network_quality", reportLevel=1, remoteReportLevel=1)

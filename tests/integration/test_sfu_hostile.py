@@ -19,17 +19,19 @@ from aiortc.rtcsctptransport import (
     SCTP_DATA_FIRST_FRAG,
     DataChunk,
     ForwardTsnChunk,
+    HeartbeatChunk,
     InitChunk,
     SackChunk,
     serialize_packet,
     tsn_plus_one,
 )
+from google_crc32c import value as crc32c
 
 from appliance.media_engine import Connected, Description, DescriptionType, PeerConnectionState, TrackKind
 from appliance.sfu.connection import Connection
 from appliance.sfu.data_relay import MOST_CHANNELS
 from appliance.sfu.producer import InStream
-from appliance.sfu.transport import SecureTransport
+from appliance.sfu.transport import MOST_HELD_BYTES, SecureTransport
 from appliance.sids import TrackSid
 from tests.support.conditions import until
 from tests.support.sfu_clients import SfuClient, Tone, sfu_room
@@ -139,15 +141,18 @@ async def test_a_stranger() -> None:
 
 
 async def rtp(scene: Call) -> None:
-    ssrc = next(s for s in scene.mallory.pc.getSenders() if s.track is not None)._ssrc
+    # None of the streams that mallory's own sender has: it would stumble over the numbers.
+    streams = [scene.random.getrandbits(32) for _ in range(300)]
     for _ in range(800):
         packet = write_rtp(
             scene.random.choice([0, 96, 97, 127]),
             scene.random.getrandbits(16),
             scene.random.getrandbits(32),
-            scene.random.choice([ssrc, scene.random.getrandbits(32)]),
+            scene.random.choice(streams),
             scene.random.randbytes(scene.random.choice([0, 1, 3, 1000])),
-            extensions=scene.random.choice([None, {scene.random.randint(1, 14): scene.random.randbytes(5)}]),
+            extensions=scene.random.choice(
+                [None, {scene.random.randint(1, 14): scene.random.choice([b"0", b"1", b"xyzw"])}]
+            ),
         )
         with suppress(pylibsrtp.Error):  # it protects no number that is far behind
             protected = scene.dtls._tx_srtp.protect(packet)
@@ -203,6 +208,22 @@ async def sctp_nonsense(scene: Call) -> None:
     await scene.dtls._send_data(serialize_packet(sctp._local_port, sctp._remote_port, 0, init))
 
 
+async def sctp_that_takes_for_ever(scene: Call) -> None:
+    """A parameter of length 0, which aiortc would read for ever; acknowledgements of everything, again and again."""
+    sctp: Any = scene.mallory.pc.sctp
+    beat, acknowledged = HeartbeatChunk(), SackChunk()
+    beat.params = [(1, b"x")]
+    acknowledged.cumulative_tsn, acknowledged.gaps = sctp._last_received_tsn, [(0, 65535)] * 200
+    endless = serialize_packet(sctp._local_port, sctp._remote_port, sctp._remote_verification_tag, beat)
+    endless = endless[:18] + bytes(2) + endless[20:]
+    checksum = struct.pack("<L", crc32c(endless[:8] + bytes(4) + endless[12:]))
+    for _ in range(20):
+        await scene.dtls._send_data(endless[:8] + checksum + endless[12:])
+        await scene.dtls._send_data(
+            serialize_packet(sctp._local_port, sctp._remote_port, sctp._remote_verification_tag, acknowledged)
+        )
+
+
 async def messages_without_end(scene: Call) -> None:
     sctp: Any = scene.mallory.pc.sctp
     tsn = sctp._local_tsn
@@ -215,6 +236,11 @@ async def messages_without_end(scene: Call) -> None:
         )
         if number % 8 == 0:
             await asyncio.sleep(0)
+    assert scene.mallory.peer is not None
+    assert scene.mallory.peer._connection is not None
+    association = scene.mallory.peer._connection._transport._sctp
+    held = [stream.reassembly for stream in association._inbound_streams.values()] if association is not None else []
+    assert sum(len(chunk.user_data) for chunks in held for chunk in chunks) <= MOST_HELD_BYTES + 1024 * 1024 + 1200
 
 
 async def channels_and_messages(scene: Call) -> None:
@@ -267,6 +293,7 @@ async def descriptions(scene: Call) -> None:
         nacks,
         dtls_records,
         sctp_nonsense,
+        sctp_that_takes_for_ever,
         messages_without_end,
         channels_and_messages,
         checks,

@@ -126,6 +126,28 @@ async def test_channels_end_with_their_peer_connection_and_others_open_on_the_ne
         await until("its text", lambda: alice.messages.get("new") == ["again"])
 
 
+async def test_a_channel_of_the_clients_own_is_none_of_them_whatever_its_name() -> None:
+    async with sfu_room("alice", "bob") as (alice, bob):
+        chat = alice.add_data()
+        await alice.join(channels=frozenset({"speakers"}))
+        await bob.join(receive=frozenset({chat}))
+        await until("it is open", lambda: opened(alice) == ["speakers"])
+        await until("bob receives", lambda: chat in bob.subscriptions and bob.subscriptions[chat].id in bob.channels)
+        genuine = alice.channels["speakers"]
+        names = ("speakers", "nobody knows it", bob.subscriptions[chat].id or "")
+
+        forged = [alice.pc.createDataChannel(name) for name in names]
+        await until("they are open", lambda: all(channel.readyState == "open" for channel in forged))
+        for channel in forged:
+            channel.send("forged")
+        genuine.send("genuine")
+        alice.channel_of(chat).send("to bob")
+
+        await until("the genuine text", lambda: texts(alice) == [("speakers", "genuine")])
+        await until("bob reads", lambda: bob.messages_of(chat) == ["to bob"])
+        assert opened(alice) == ["speakers"]
+
+
 async def test_a_page_that_is_closed_without_a_word_ends_them() -> None:
     async with sfu_room("alice") as (alice,):
         alice.add_data()

@@ -27,14 +27,14 @@ class FakeSteering:
 
     def __init__(self) -> None:
         self.wanted: dict[str, tuple[bool | None, Dimensions | None]] = {}
-        self.told = 0
+        self.history: list[tuple[str, bool | Dimensions | None]] = []
 
     def set_priority(self, track: str, priority: TrackPriority | None) -> None: ...
 
     def hint(self, track: str, *, enabled: bool | None = None, dimensions: Dimensions | None = None) -> None:
         before = self.wanted.get(track, (None, None))
         self.wanted[track] = (before[0] if enabled is None else enabled, dimensions or before[1])
-        self.told += 1
+        self.history.append((track, dimensions if enabled is None else enabled))
 
 
 class FakeRoom(Emitter):

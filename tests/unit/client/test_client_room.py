@@ -6,16 +6,21 @@ from typing import Any
 
 import pytest
 
+from appliance.client.link_report import NetworkQualityConfiguration
 from appliance.client.local_tracks import LocalDataTrack, LocalTrack
+from appliance.client.options import ConnectOptions
+from appliance.client.remote_tracks import RemoteVideoTrack
 from appliance.client.room import Room, RoomState
 from appliance.errors import (
+    LocalProtocolError,
     MediaConnectionError,
     RoomCompletedError,
     RoomError,
     SignalingConnectionDisconnectedError,
 )
-from appliance.media_engine import PeerConnectionState, TrackKind
+from appliance.media_engine import Dimensions, PeerConnectionState, TrackKind, TrackPriority
 from appliance.signaling.messages import ConnectedMessage, ConnectionOptions, ServerUpdate, SyncedMessage
+from appliance.signaling.quality import ParticipantQuality, QualityReply
 from appliance.signaling.states import (
     LocalTrackState,
     OwnParticipantState,
@@ -31,6 +36,7 @@ from appliance.signaling.states import (
     TrackError,
 )
 
+URL = "https://rooms.example"
 CAMERA = RemoteTrackState(sid="MT1", kind=TrackKind.VIDEO, name="camera")
 BOB = RemoteParticipantState(sid="PA2", identity="bob", state=ParticipantState.CONNECTED, revision=1, tracks=(CAMERA,))
 WELCOME = ConnectedMessage(
@@ -278,3 +284,70 @@ async def test_recording_is_told_when_it_changes() -> None:
         room.apply(ServerUpdate(recording=state), complete=False)
 
     assert heard.names == ["recording_started", "recording_stopped"]
+
+
+async def test_a_speaker_who_is_not_known_yet_is_the_dominant_one_on_arrival() -> None:
+    room, _ = in_room(with_bob=False)
+    heard = Heard(room)
+
+    room.speaker_told("PA2")
+    assert room.dominant_speaker is None
+    room.apply(ServerUpdate(participants=(BOB,)), complete=False)
+
+    assert room.dominant_speaker is room.participants["PA2"]
+    assert heard.names == ["participant_connected", "dominant_speaker_changed"]
+    room.speaker_told("PA1")  # ourselves
+    assert room.dominant_speaker is None
+
+
+async def test_while_no_media_flows_our_quality_is_0_where_it_was_asked_for() -> None:
+    asked = Room(WireOnPaper(), ConnectOptions(url=URL, network_quality=NetworkQualityConfiguration()))
+    asked.connected(WELCOME)
+    levels: list[Any] = []
+    asked.local_participant.on("network_quality_level_changed", lambda level, stats: levels.append((level, stats)))
+    not_asked, _ = in_room()
+
+    asked.quality_told(QualityReply(local=ParticipantQuality(level=5)))
+    for room in (asked, not_asked):
+        room.media_failed(MediaConnectionError())
+
+    assert levels == [(5, None), (0, None)]
+    assert not_asked.local_participant.network_quality_level is None
+
+
+async def test_what_was_switched_off_is_forgotten_with_its_subscription() -> None:
+    room, _ = in_room()
+    room.switched_off(("MT1", "MT-of-nobody"), ())
+    bob = room.participants["PA2"]
+    track = RemoteVideoTrack("MT1", "camera")
+    track.is_switched_off = True
+    bob.subscribed("MT1", track)
+
+    bob.unsubscribed("MT1")
+    bob.subscribed("MT1", RemoteVideoTrack("MT1", "camera"))
+    heard = Heard(room)
+    room.switched_off(("MT1",), ())
+
+    assert heard.names == ["track_switched_off"]
+    again, publication, participant = heard.arguments[0]
+    assert (again.is_switched_off, publication.track, participant) == (True, again, bob)
+
+
+async def test_words_are_told_as_the_service_tells_them() -> None:
+    room, _ = in_room()
+    heard = Heard(room)
+
+    room.transcribed({"transcription": "hello", "partial_results": False})
+
+    assert heard.arguments == [({"transcription": "hello", "partial_results": False},)]
+
+
+async def test_wishes_need_a_room_that_was_joined_with_a_profile() -> None:
+    track = RemoteVideoTrack("MT1", "camera")
+    size = Dimensions(width=64, height=36)
+
+    for wish in (track.switch_off, track.switch_on, lambda: track.set_content_preferences(render_dimensions=size)):
+        with pytest.raises(LocalProtocolError, match=r"profile|manual"):
+            wish()
+    track.set_priority(TrackPriority.LOW)  # remembered, as in the SDK
+    assert track.priority is TrackPriority.LOW

@@ -3,7 +3,7 @@
 import pytest
 
 from appliance.media_engine import Direction, LinkFigures, PeerFigures, TrackKind
-from appliance.rooms.network_quality import Quality, assess, told
+from appliance.rooms.network_quality import RISES_AFTER, SETTLED_AFTER, Quality, assess, told
 from appliance.signaling.quality import MediaReport, PathReport, QualityReport, ReceiveReport
 
 AUDIO_IN = (Direction.RECEIVE, TrackKind.AUDIO)
@@ -15,8 +15,16 @@ def figures(link: tuple[Direction, TrackKind] = VIDEO_IN, rtt_s: float | None = 
     return PeerFigures(connected=True, rtt_s=rtt_s, links={link: LinkFigures(**of_link)})
 
 
+def settled(measured: PeerFigures, report: QualityReport | None = None) -> Quality:
+    """Return the quality after the same figures again and again."""
+    quality = Quality()
+    for _ in range(SETTLED_AFTER + RISES_AFTER):
+        quality = assess(quality, measured, report)
+    return quality
+
+
 def level(measured: PeerFigures, report: QualityReport | None = None) -> int:
-    return assess(Quality(), measured, report).level
+    return settled(measured, report).level
 
 
 def levels(*measured: PeerFigures) -> list[int]:
@@ -48,6 +56,7 @@ def test_the_later_it_arrives_the_lower_the_level(rtt_s: float, jitter_s: float,
     ("kind", "flows_bps", "available_bps", "expected"),
     [
         (TrackKind.VIDEO, 100_000, 150_000, 5),
+        (TrackKind.VIDEO, 100_000, 119_000, 2),
         (TrackKind.VIDEO, 1_200_000, 1_250_000, 5),
         (TrackKind.VIDEO, 700_000, 800_000, 4),
         (TrackKind.VIDEO, 300_000, 310_000, 3),
@@ -69,7 +78,7 @@ def test_what_the_path_cannot_carry_lowers_the_level(
 def test_the_worst_link_is_what_counts() -> None:
     links = {AUDIO_IN: LinkFigures(fraction_lost=0.15), VIDEO_OUT: LinkFigures(fraction_lost=0.03)}
 
-    quality = assess(Quality(), PeerFigures(connected=True, rtt_s=0.01, links=links), None)
+    quality = settled(PeerFigures(connected=True, rtt_s=0.01, links=links))
 
     assert quality.level == 2
     said = told(quality, 2)
@@ -99,14 +108,24 @@ def test_a_level_falls_only_as_far_as_both_bad_seconds_agree() -> None:
 def test_a_level_rises_after_four_good_seconds() -> None:
     good, bad = figures(), figures(fraction_lost=0.15)
 
-    assert levels(bad, good, good, good, good) == [2, 2, 2, 2, 5]
-    assert levels(bad, good, good, good, bad, good, good, good) == [2] * 8
+    assert levels(bad, bad, good, good, good, good) == [5, 2, 2, 2, 2, 5]
+    assert levels(bad, bad, good, good, good, bad, good, good, good)[1:] == [2] * 8
+
+
+def test_what_flows_is_not_held_against_a_path_before_its_estimate_has_settled() -> None:
+    """Estimates begin low, and a sender fills them until it has what it needs."""
+    tight = figures(VIDEO_OUT, bitrate_bps=250_000, available_bps=260_000)
+    pause = PeerFigures(connected=True, rtt_s=0.02)
+
+    shown = levels(*[tight] * (SETTLED_AFTER + 2))
+    assert shown == [5] * (SETTLED_AFTER + 1) + [2]
+    assert levels(*[tight] * SETTLED_AFTER, pause, *[tight] * SETTLED_AFTER) == [5] * (2 * SETTLED_AFTER + 1)
 
 
 def test_a_figure_at_a_limit_does_not_make_the_level_flap() -> None:
     shown = levels(*[figures(fraction_lost=0.05 if second % 2 else 0.051) for second in range(40)])
 
-    assert len(set(shown)) == 1
+    assert len(set(shown[2:])) == 1
 
 
 def test_what_the_engine_cannot_see_the_client_reports() -> None:
@@ -127,7 +146,7 @@ def test_what_the_engine_sees_counts_more_than_what_a_client_reports() -> None:
 
 def test_how_much_is_said_is_the_verbosity() -> None:
     measured = figures(VIDEO_IN, rtt_s=0.02, bitrate_bps=500_000, fraction_lost=0.03, jitter_s=0.004)
-    quality = assess(Quality(), measured, None)
+    quality = settled(measured)
 
     assert told(quality, 1).to_wire() == {"level": 4}
     assert told(quality, 2).to_wire() == {

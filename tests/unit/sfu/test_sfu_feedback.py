@@ -170,3 +170,26 @@ def test_the_rate_shrinks_with_losses_and_grows_without_within_its_limits() -> N
     for _ in range(100):
         rate.update(1.0)
     assert rate.bitrate_bps == rate.smallest_bps
+
+
+class AlwaysTheLongWay(TransportArrivals):
+    def _simple_packet(self, sender: int, media: int) -> bytes | None:
+        return None
+
+
+@given(
+    start=st.integers(0, 1 << 20),
+    steps=st.lists(
+        st.tuples(st.sampled_from([1, 1, 1, 1, 2, 0]), st.floats(-0.01, 0.09, allow_nan=False)), min_size=1, max_size=40
+    ),
+)
+def test_the_short_way_writes_what_the_long_way_writes(start: int, steps: list[tuple[int, float]]) -> None:
+    now, number, fresh = 100.0, start, list[tuple[int, float]]()
+    for step, pause in steps:
+        number, now = number + step, now + pause
+        fresh.append((number & 0xFFFF, now))
+    short = TransportArrivals(fresh=list(fresh), next_number=start)
+    long = AlwaysTheLongWay(fresh=list(fresh), next_number=start)
+
+    assert short.take_feedback(1, 2) == long.take_feedback(1, 2)
+    assert short.next_number == long.next_number

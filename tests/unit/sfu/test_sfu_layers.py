@@ -83,6 +83,11 @@ def test_layers_that_have_stopped_are_no_steps() -> None:
     assert [step.layer for step in steps_of(only_large, size(160, 90))] == [1]
 
 
+def test_what_is_not_measured_yet_is_thought_to_cost_what_its_size_takes() -> None:
+    begun = (THREE[0], LayerFacts(size=size(640, 360), is_alive=True), LayerFacts(is_alive=True))
+    assert [step.bitrate_bps for step in steps_of(begun, None)][-2:] == [500_000, 2_000_000]
+
+
 def test_what_has_not_begun_is_one_step_that_costs_nothing() -> None:
     assert steps_of((LayerFacts(), LayerFacts()), None) == (Step(0, None, 0.0),)
     assert steps_of((), None) == (Step(0, None, 0.0),)

@@ -3,21 +3,38 @@
 import asyncio
 import hmac
 import struct
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from appliance.errors import RemoteProtocolError
-from appliance.media_engine import PublishedTrack, TrackKind
+from appliance.media_engine import (
+    Description,
+    DescriptionType,
+    Happening,
+    Negotiate,
+    PeerConnectionState,
+    PeerFailed,
+    PublishedTrack,
+    RoomMediaPolicy,
+    TrackKind,
+)
 from appliance.sfu import data_relay, rtcp
+from appliance.sfu.connection import Connection, ConnectionEvents
 from appliance.sfu.consumer import Consumer, OutSlot
 from appliance.sfu.data_relay import DataRelay
 from appliance.sfu.description import MAX_MESSAGE_SIZE, read_description
+from appliance.sfu.flood_gate import PACKETS_AT_ONCE, SHUT_S, FloodGate
 from appliance.sfu.own_channels import MOST_CHARACTERS, OwnChannels
+from appliance.sfu.peer import Peer
 from appliance.sfu.producer import Producer
+from appliance.sfu.router import Router
 from appliance.sfu.stun import MOST_ATTRIBUTES, read_binding_request
 from appliance.sfu.transport import Handshakes, SecureTransport
-from appliance.sids import new_track_sid
+from appliance.sids import ParticipantSid, new_track_sid
 from tests.support.sfu_harness import CERTIFICATE, CHROMIUM_OFFER, Harness, Participant, write_rtp
 
 VIDEO, VP8 = 2001, 96
@@ -79,6 +96,40 @@ def test_a_report_that_is_sent_again_is_not_heard_again(pair: tuple[Participant,
         bob.send_raw(wanted)
 
     assert len(bob.take_media()) == 1
+
+
+# --- floods
+
+
+def test_a_client_that_floods_us_is_held_off_for_a_second_and_others_are_not(
+    pair: tuple[Participant, Participant],
+) -> None:
+    alice, bob = pair
+    subscribe(bob, alice)
+    alice.send(write_rtp(VP8, 1, 0, VIDEO, KEYFRAME))
+    alice.connection.tick(100.0)
+    alice.connection.streams[VIDEO].received += int(PACKETS_AT_ONCE) + 1
+    bob.take_media()
+
+    alice.connection.tick(100.05)
+    alice.send(write_rtp(VP8, 2, 0, VIDEO, KEYFRAME))
+    bob.send(write_rtp(VP8, 7, 0, VIDEO, KEYFRAME))
+    held_off, heard = bob.take_media(), bob.connection.streams[VIDEO].received
+    alice.connection.tick(100.05 + SHUT_S + 0.05)
+    alice.send(write_rtp(VP8, 3, 0, VIDEO, KEYFRAME))
+
+    assert (held_off, heard) == ([], 1)
+    assert len(bob.take_media()) == 1
+
+
+@given(st.lists(st.tuples(st.floats(0.04, 0.2), st.integers(0, 400)), max_size=60))
+def test_the_gate_stays_open_to_whoever_keeps_to_the_rate(steps: list[tuple[float, int]]) -> None:
+    gate, now, total = FloodGate(), 0.0, 0
+    for passed, packets in steps:
+        now += passed
+        total += packets
+
+        assert gate.admits(total, now)
 
 
 # --- checks
@@ -209,6 +260,25 @@ def test_a_connection_takes_so_many_streams_and_goes_on_with_those() -> None:
 
     assert len(connection.streams) <= 200
     assert VIDEO in connection.streams
+
+
+async def test_offers_faster_than_anybody_makes_them_are_refused_by_the_code_of_descriptions() -> None:
+    harness, told = Harness(), list[Happening]()
+
+    def connect(policy: RoomMediaPolicy, events: ConnectionEvents) -> Connection:
+        return Connection(harness.port, CERTIFICATE, policy, events, Random(1))
+
+    sid = ParticipantSid("PA1")
+    peer = Peer(sid, Router(), RoomMediaPolicy(), told.append, connect, lambda: 5.0, lambda _: None)
+
+    for revision in range(1, 51):
+        offer = Description(type=DescriptionType.OFFER, revision=revision, sdp=CHROMIUM_OFFER)
+        peer.describe((PeerConnectionState(id="pc", description=offer),))
+    await asyncio.sleep(0)
+
+    assert sum(isinstance(happening, Negotiate) for happening in told) == 40
+    assert [happening.code for happening in told if isinstance(happening, PeerFailed)] == [53403] * 10
+    await peer.close()
 
 
 # --- data

@@ -175,9 +175,9 @@ def test_rates_are_of_the_last_second_with_headers() -> None:
     link = Downlink()
     for quarter in range(9):
         octets, packets = 25_000 * quarter, 25 * quarter
-        link.sent(SentTotals(video=octets, video_packets=packets, padding=1000 * quarter), quarter / 4)
+        link.sent(SentTotals(video=octets, video_packets=packets, extra=1000 * quarter), quarter / 4)
     assert link.video_bps == pytest.approx(8 * (100_000 + 34 * 100))
-    assert link.padding_bps == pytest.approx(8 * 4000)
+    assert link.extra_bps == pytest.approx(8 * 4000)
 
 
 def test_losses_are_judged_once_a_second_over_all_streams() -> None:
@@ -188,3 +188,18 @@ def test_losses_are_judged_once_a_second_over_all_streams() -> None:
             lost = 50 * second if ssrc == 1 else 0
             link.reported(ReceptionReport(ssrc, 0, lost, 100 * second, 0, 0, 0), 100.0 + second + ssrc / 10)
     assert link.budget.is_congested
+
+
+def test_what_is_sent_again_is_bounded_by_what_the_path_carries() -> None:
+    link = Downlink()
+    link.budget.proven_bps = 400_000
+    resent = sum(1000 for number in range(1000) if link.may_resend(1000, number / 100))
+    assert 8 * resent / 10 == pytest.approx(100_000, rel=0.15)
+
+
+def test_loss_after_loss_goes_further_down_however_much_is_sent_again() -> None:
+    budget = LinkBudget(proven_bps=300_000)
+    for second in range(8):
+        budget.update(300_000, 1_700_000, 4_000_000, None, float(second))
+        budget.lost(0.4, float(second))
+    assert budget.allowed_bps < 110_000

@@ -101,7 +101,45 @@ def test_what_a_participant_receives_is_as_its_reports_say(pair: tuple[Participa
     assert figures[DOWN].bitrate_bps == 20 * 100 * 8
     assert figures[DOWN].fraction_lost == 0.25
     assert figures[DOWN].jitter_s == 0.01
-    assert figures[DOWN].available_bps == pytest.approx(800_000, 0.01)
+    assert figures[DOWN].available_bps is None, "an estimate of what was never needed says nothing of the path"
+
+
+def test_a_path_that_was_full_is_known_to_carry_so_much(pair: tuple[Participant, Participant]) -> None:
+    alice, bob = pair
+    send_video(alice, 1)
+    subscribe(bob, alice)
+    bob.connection.tick(0.0)
+    send_video(alice, *range(2, 22))
+    bob.connection.tick(1.0)
+    budget = bob.connection.downlink.budget
+
+    budget.proven_bps, budget.estimate_bps, budget.is_congested = 150_000.0, 200_000.0, True
+
+    assert bob.connection.links[DOWN].available_bps == 200_000
+
+
+def test_what_never_came_to_us_is_not_lost_on_the_way_to_others(pair: tuple[Participant, Participant]) -> None:
+    alice, bob = pair
+    send_video(alice, 1)
+    slot = subscribe(bob, alice)
+    bob.connection.tick(0.0)
+
+    def report(highest: int, lost: int, fraction: int) -> None:
+        bob.send_rtcp(
+            rtcp.write_receiver_report(9, [rtcp.ReceptionReport(slot.ssrc, fraction, lost, highest, 0, 0, 0)])
+        )
+
+    report(1, 0, 0)
+    send_video(alice, *range(2, 21, 2))
+    report(20, 9, 121)
+    bob.connection.tick(1.0)
+    gaps_of_hers = bob.connection.links[DOWN].fraction_lost
+    send_video(alice, *range(22, 41, 2))
+    report(40, 24, 192)
+    bob.connection.tick(2.0)
+
+    assert gaps_of_hers == 0
+    assert bob.connection.links[DOWN].fraction_lost == 0.5, "five of the ten that went to him"
 
 
 def test_the_round_trip_is_that_of_the_path_whatever_the_kind(pair: tuple[Participant, Participant]) -> None:
@@ -126,7 +164,7 @@ def test_a_report_on_a_stream_that_was_never_sent_is_forgotten(pair: tuple[Parti
     _, bob = pair
     meter = LinkMeter()
     for ssrc in range(1000):
-        meter.reported(rtcp.ReceptionReport(ssrc, 255, 1, 1, 1, 0, 0), 0.0)
+        meter.reported(rtcp.ReceptionReport(ssrc, 255, 1, 1, 1, 0, 0), 0.0, 1)
 
     meter.tick(bob.connection.sections, 0.0)
 

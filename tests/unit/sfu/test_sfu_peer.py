@@ -420,16 +420,33 @@ async def test_a_transport_that_is_silent_while_the_signaling_lives_is_replaced_
     alice = table.seat("PAalice")
     alice.join((VIDEO,), offer=CHROMIUM_OFFER)
     await alice.told()
-    table.now = 13.0
+    alice.peer._patience.heard(1.0)
+    table.now = 14.0
 
-    alice.peer.tick(13.0)
     alice.peer.tick(14.0)
+    alice.peer.tick(15.0)
 
     new_id = replacement(await alice.negotiated())
     assert table.router.find(VIDEO.sid) is None
     alice.peer.describe((state("offer", 2, CHROMIUM_OFFER, pc=new_id),))
     assert table.router.find(VIDEO.sid) is not None
     await alice.peer.close()
+
+
+async def test_who_takes_another_path_by_itself_is_not_asked_for_one() -> None:
+    table = Table()
+    alice = table.seat("PAalice")
+    alice.join((VIDEO,), offer=CHROMIUM_OFFER)
+    await alice.told()
+    alice.peer._patience.heard(1.0)
+    table.now = 9.0
+    alice.peer.describe((state("offer", 2, CHROMIUM_OFFER.replace("Bj7u", "New1")),))
+    await alice.told()
+
+    table.now = 20.0
+    alice.peer.tick(20.0)
+
+    assert await alice.told() == []
 
 
 async def test_whose_signaling_is_away_is_neither_replaced_nor_given_up_and_gets_a_new_connection_on_return() -> None:
@@ -485,11 +502,12 @@ async def test_who_closed_its_connection_and_makes_none_is_asked_for_one() -> No
     alice = table.seat("PAalice")
     alice.join(offer=CHROMIUM_OFFER)
     await alice.told()
+    alice.peer._patience.heard(1.0)
     alice.peer.describe((state("close", 2),))
     assert await alice.told() == []
-    table.now = 13.0
+    table.now = 14.0
 
-    alice.peer.tick(13.0)
+    alice.peer.tick(14.0)
 
     [asked] = (await alice.negotiated()).peer_connections
     assert asked.description == Description(type=DescriptionType.CREATE_OFFER, revision=1)

@@ -213,4 +213,4 @@ def test_padding_goes_out_on_the_stream_of_retransmissions(meeting: Meeting) -> 
     assert {p.payload_type for p in got} == {97}
     assert all(len(p.payload) == p.payload[-1] == 255 for p in got)
     assert [p.sequence - got[0].sequence for p in got] == list(range(len(got)))
-    assert meeting.bob.connection.sent_totals().padding == 255 * len(got) == 765
+    assert meeting.bob.connection.sent_totals().extra == 255 * len(got) == 765
