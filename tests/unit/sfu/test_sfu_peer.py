@@ -513,3 +513,19 @@ async def test_who_closed_its_connection_and_makes_none_is_asked_for_one() -> No
     assert asked.description == Description(type=DescriptionType.CREATE_OFFER, revision=1)
     assert asked.id != "pc"
     await alice.peer.close()
+
+
+async def test_a_handshake_that_fails_ends_the_stay_with_53407_and_a_farewell_does_not() -> None:
+    table = Table()
+    alice = table.seat("PAalice")
+    alice.join(offer=CHROMIUM_OFFER)
+    await alice.told()
+
+    alice.peer._ended("DTLS: certificate does not match")
+    assert await alice.told() == [PeerFailed(code=53407, message="DTLS: certificate does not match")]
+
+    connection = alice.peer._connection
+    assert connection is not None
+    connection.srtp_send = object()  # it had been up
+    alice.peer._ended("DTLS: closed")
+    assert await alice.told() == []
