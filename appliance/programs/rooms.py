@@ -81,7 +81,15 @@ async def run(settings: RoomsSettings, options: RoomsOptions) -> None:
         delivery = await _deliver(settings, service, store, clock, parts, tasks)
         sockets = SignalingSockets(service, clock, settings.signaling.gate())
         tasks.add("gate", sockets.watch())
-        metrics = Metrics(service, store, clock, lambda: len(sockets), delivery, networks(settings.metrics.allow))
+        metrics = Metrics(
+            service,
+            store,
+            clock,
+            lambda: len(sockets),
+            delivery,
+            networks(settings.metrics.allow),
+            lambda: sockets.gate,
+        )
         app = build_app(
             service,
             RestApi(service, _rest_settings(settings), clock),

@@ -37,6 +37,15 @@ class GateLimits:
     patience_s: float = 120.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateFigures:
+    """Who waits on an open socket now, how often somebody was told to wait, and how late the event loop is."""
+
+    waiting: int = 0
+    turned_away: int = 0
+    lateness_s: float = 0.0
+
+
 class Gate:
     """Holds a place for everybody on the way in, and a turn for everybody who waits.
 
@@ -50,11 +59,10 @@ class Gate:
         self._waiting: dict[Hashable, float] = {}  # since when, those with an open socket
         self._lateness_s = 0.0
         self._overloaded = False
-        self.turned_away = 0
+        self._turned_away = 0
 
-    @property
-    def lateness_s(self) -> float:
-        return self._lateness_s
+    def figures(self) -> GateFigures:
+        return GateFigures(waiting=len(self._waiting), turned_away=self._turned_away, lateness_s=self._lateness_s)
 
     def note_lateness(self, late_s: float) -> None:
         """Take a sample of how late the event loop is."""
@@ -71,7 +79,7 @@ class Gate:
             self._waiting.pop(who, None)
             self._arriving[who] = now
             return None
-        self.turned_away += 1
+        self._turned_away += 1
         if now - since > self._limits.patience_s:
             self._waiting.pop(who, None)
             return Busy(retry_after_ms=-1)
@@ -100,10 +108,6 @@ class Gate:
         """Somebody is in, was refused, or is gone. Telling it twice is fine."""
         self._arriving.pop(who, None)
         self._waiting.pop(who, None)
-
-    @property
-    def waiting(self) -> int:
-        return len(self._waiting)
 
     def _places(self, now: float, participants: int) -> float:
         """Return for how many there is room now."""

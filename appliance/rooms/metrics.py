@@ -12,6 +12,7 @@ from appliance import __version__
 from appliance.clock import Clock
 from appliance.rooms.addresses import Network, is_within
 from appliance.rooms.callbacks import HttpSink
+from appliance.rooms.gate import GateFigures
 from appliance.rooms.outbox import Outbox
 from appliance.rooms.service import RoomsService
 from appliance.rooms.store.deliveries import QueueFigures, queue_figures
@@ -39,6 +40,7 @@ class Metrics:
         sockets: Callable[[], int],
         delivery: Delivery,
         allow: tuple[Network, ...],
+        gate: Callable[[], GateFigures] = GateFigures,
     ) -> None:
         self._service = service
         self._store = store
@@ -46,6 +48,7 @@ class Metrics:
         self._sockets = sockets
         self._delivery = delivery
         self._allow = allow
+        self._gate = gate
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer those who may ask; nobody else learns that there is something."""
@@ -68,6 +71,12 @@ class Metrics:
         tracks = sum(room.published_tracks for room in rooms)
         yield _gauge("published_tracks", "Tracks that participants publish.", tracks)
         yield _gauge("signaling_sockets", "Open signaling sockets.", self._sockets())
+        gate = self._gate()
+        yield _gauge("signaling_waiting", "Newcomers who wait on an open socket.", gate.waiting)
+        turned_away = CounterMetricFamily(f"{PREFIX}_signaling_busy", "How often a newcomer was told to wait.")
+        turned_away.add_metric([], gate.turned_away)
+        yield turned_away
+        yield _gauge("event_loop_late_seconds", "How late everything comes, about two seconds' mean.", gate.lateness_s)
         yield _gauge("store_healthy", "1 while the store can be written.", int(self._store.healthy))
         build = GaugeMetricFamily(f"{PREFIX}_build_info", "The version that runs.", labels=["version"])
         build.add_metric([__version__], 1)

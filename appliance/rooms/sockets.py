@@ -25,7 +25,7 @@ from appliance.rooms.conversation import (
     Superseded,
     ToClient,
 )
-from appliance.rooms.gate import Gate, GateLimits
+from appliance.rooms.gate import Gate, GateFigures, GateLimits
 from appliance.rooms.service import Attachment, RoomsService
 from appliance.rooms.wire import (
     connected_message,
@@ -81,19 +81,9 @@ class SignalingSockets:
         return len(self._open)
 
     @property
-    def waiting(self) -> int:
-        """How many wait on an open socket to be let in."""
-        return self._gate.waiting
-
-    @property
-    def turned_away(self) -> int:
-        """How often a hello was answered with `busy` so far."""
-        return self._gate.turned_away
-
-    @property
-    def lateness_s(self) -> float:
-        """How late the event loop has been on average, as far as `watch` runs."""
-        return self._gate.lateness_s
+    def gate(self) -> GateFigures:
+        """Who waits to come in; the lateness is known as far as `watch` runs."""
+        return self._gate.figures()
 
     async def watch(self) -> None:
         """Measure how late the event loop is, and let in who waits when it has caught up; until cancelled."""

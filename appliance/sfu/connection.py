@@ -344,7 +344,7 @@ class Connection:
             else:
                 slot.received(report, now)
                 self._meter.reported(report, now, slot.packets)
-                self.downlink.reported(report, now)
+                self.downlink.reported(report, now, slot.packets)
 
     def _slot(self, ssrc: int) -> OutSlot | None:
         return self._slots.get(ssrc)

@@ -35,7 +35,7 @@ class Downlink:
     extra_bps: float = 0.0
     _totals: deque[tuple[float, SentTotals]] = field(default_factory=deque)
     _estimates: dict[frozenset[int], int] = field(default_factory=dict)
-    _reports: dict[int, tuple[int, int]] = field(default_factory=dict)  # highest number and lost so far
+    _reports: dict[int, tuple[int, int, int | None]] = field(default_factory=dict)  # highest number, lost, sent so far
     _expected: int = 0
     _lost: int = 0
     _judged_at: float = 0.0
@@ -54,13 +54,19 @@ class Downlink:
         self._estimates[named] = report.bitrate_bps
         self.budget.estimated(float(sum(self._estimates.values())), now)
 
-    def reported(self, report: ReceptionReport, now: float) -> None:
-        """Take a report on one of our streams; about once a second the share of what was lost is judged."""
+    def reported(self, report: ReceptionReport, now: float, packets: int | None = None) -> None:
+        """Take a report on one of our streams; about once a second the share of what was lost is judged.
+
+        `packets`: so many of the stream went out by now. What never came to us had to be missing there as well.
+        """
         before = self._reports.get(report.ssrc)
-        self._reports[report.ssrc] = (report.highest_sequence, report.lost)
+        self._reports[report.ssrc] = (report.highest_sequence, report.lost, packets)
         if before is not None:
-            self._expected += max(0, report.highest_sequence - before[0])
-            self._lost += max(0, report.lost - before[1])
+            expected = max(0, report.highest_sequence - before[0])
+            sent = expected if packets is None or before[2] is None else packets - before[2]
+            never_sent = max(0, expected - sent)
+            self._expected += expected - never_sent
+            self._lost += max(0, report.lost - before[1] - never_sent)
         if now - self._judged_at >= WINDOW_S:
             if self._expected:
                 self.budget.lost(min(1.0, self._lost / self._expected), now)

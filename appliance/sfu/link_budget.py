@@ -34,7 +34,7 @@ _LOSS_LASTS_S = 6.0  # reports on sound come every 5 s
 _MILD_TWICE_S = 5.0
 _MUCH_LOSS = 0.1
 _LITTLE_LOSS = 0.02
-_LEAST_BPS = 30_000.0
+_LEAST_BPS = 5_000.0
 _PROBE_AT_MOST_BPS = 8_000_000.0
 
 

@@ -53,7 +53,7 @@ class LinkMeter:
     def reported(self, report: ReceptionReport, now: float, packets: int) -> None:
         """Take the participant's report on a stream that it receives from us, of which so many packets went out."""
         before = self._reports.get(report.ssrc)
-        lost = report.fraction_lost / 256
+        lost = 0.0  # until a second report tells what is the path's
         if before is not None:
             expected = max(0, report.highest_sequence - before.report.highest_sequence)
             sent = packets - before.packets

@@ -70,11 +70,11 @@ class MediaSelector(selectors.DefaultSelector):
         until = None if timeout is None else monotonic() + max(0.0, timeout)
         while True:
             events = poll(timeout, _MOST_EVENTS)
-            only_media = bool(events)
+            only_media, others = bool(events), False
             for descriptor, _ in events:
                 served = media.get(descriptor)
                 if served is None:
-                    only_media = False
+                    others = True
                     continue
                 receive, sock = served
                 try:
@@ -85,11 +85,14 @@ class MediaSelector(selectors.DefaultSelector):
                     if self.on_error is None:
                         raise
                     self.on_error(error)
+            if others:
+                return super().select(0)
+            if not only_media:
+                return []
             if until is not None:
                 timeout = until - monotonic()
-                only_media = only_media and timeout > 0
-            if not only_media:
-                return super().select(0)
+                if timeout <= 0:
+                    return []
 
     def close(self) -> None:
         self._all.close()

@@ -1,6 +1,5 @@
 """VP8 as it travels in RTP: the payload descriptor and the head of a key frame (RFC 7741, 4.2 and 4.3). Pure."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from appliance.media_engine import Dimensions
@@ -8,8 +7,7 @@ from appliance.media_engine import Dimensions
 _START_CODE = b"\x9d\x01\x2a"
 
 
-@dataclass(frozen=True, slots=True)
-class Vp8Packet:
+class Vp8Packet(NamedTuple):
     """What the descriptor of one packet says.
 
     `picture_at` and `base_at` are the places of the picture id, of 7 or 15 bits, and of TL0PICIDX, which counts the

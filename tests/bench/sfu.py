@@ -20,7 +20,7 @@ from tests.bench.sfu_engines import JanusProcess, cpu_seconds, has_janus, janus_
 from tests.bench.sfu_load import Load, Order, Outcome, Room
 from tests.support.stack import Stack, running_stack
 
-SECONDS = 4.0
+SECONDS = 3.5
 ROUNDS = 3
 POINTS: Mapping[str, Sequence[Room]] = {
     "fan-out 1: five rooms 1 → 1": [Room(1, 1)] * 5,

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.support.browser import Application
+from tests.support.lossy_relay import Weather
 from tests.support.processes import wait_for
 from tests.support.signaling_proxy import Frame, SignalingProxy, as_it_is
 from tests.support.stack import Stack
@@ -109,6 +110,10 @@ def levels_told(page: Application) -> dict[str, dict[str, Any]]:
     return {told["identity"]: told for told in page.events("networkQualityLevelChanged")}
 
 
+def has_level(page: Application, identity: str, levels: range) -> bool:
+    return levels_told(page)[identity]["level"] in levels
+
+
 def test_the_loudest_is_the_dominant_speaker_for_all_others_and_for_who_comes_later(meeting: Meeting) -> None:
     """The SDK names remote participants only: to the speaker itself there is none."""
     wish = {"dominantSpeaker": True}
@@ -146,6 +151,25 @@ def test_levels_of_network_quality_come_with_what_they_are_made_of(meeting: Meet
                 assert 0 <= stats[kind][direction]["fractionLost"]["fractionLost"] <= 1
                 assert stats[kind][direction]["latency"]["jitter"] >= 0
                 assert stats[kind][direction]["bandwidth"]["actual"] >= 0
+
+
+def test_a_path_that_loses_a_fifth_lowers_the_level_for_all_until_it_is_good_again(meeting: Meeting) -> None:
+    with meeting.proxy(Weather()) as proxy:
+        anna = join(meeting, "anna", {"networkQuality": {"local": 3}}, service=proxy.url)
+        bert = join(meeting, "bert", {"networkQuality": {"remote": 1}}, **ONLY_LISTENS)
+        wait_for("both know Anna's level", lambda: "anna" in levels_told(anna) and "anna" in levels_told(bert))
+        moves(bert, "anna")
+
+        proxy.weather(Weather(loss=0.2))
+        for page in (anna, bert):
+            wait_for("Anna's level has fallen", partial(has_level, page, "anna", range(1, 4)))
+        stats = levels_told(anna)["anna"]["stats"]
+        assert min(stats[kind]["send"] for kind in ("audio", "video")) <= 3, "what she sends is lost on the way"
+        proxy.weather(Weather())
+
+        for page in (anna, bert):
+            wait_for("Anna's level has risen", partial(has_level, page, "anna", range(4, 6)))
+        assert levels_told(bert)["bert"]["level"] >= 4, "his own path was good all the time"
 
 
 def test_who_asks_for_nothing_gets_no_channels(meeting: Meeting) -> None:

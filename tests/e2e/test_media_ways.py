@@ -96,7 +96,6 @@ def test_a_call_goes_over_the_relay_by_every_transport(meeting: Meeting, coturn:
         moves(anna, "bert")
         [path] = anna.call("paths")
         assert (path["candidateType"], path["relayProtocol"]) == ("relay", transport)
-        wait_for("nobody else is relayed", lambda: [path["candidateType"] for path in bert.call("paths")] == ["host"])
 
 
 def test_the_sdks_preflight_test_succeeds_where_there_is_a_relay(meeting: Meeting) -> None:

@@ -45,7 +45,9 @@ class World:
     far: LoopInside
     end: FarEnd
     alice: Room
+    note: LocalDataTrack
     seen: list[str] = field(default_factory=list)
+    levels: list[int] = field(default_factory=list)
 
     def connections(self) -> tuple[PeerConnection, ...]:
         assert self.alice._media is not None
@@ -56,6 +58,18 @@ class World:
             return await numbers_of(await remote_track(self.end.bob, "camera"), count)
 
         return await self.far.do(take())
+
+    async def heard_at_bob(self, text: str) -> list[str]:
+        """Send a message and return what has arrived when it has."""
+        heard: list[str] = []
+
+        async def listen() -> None:
+            (await remote_track(self.end.bob, "note")).on("message", lambda data, _: heard.append(data))
+
+        await self.far.do(listen())
+        self.note.send(text)
+        await until(lambda: text in heard)
+        return heard
 
 
 @pytest_asyncio.fixture
@@ -72,9 +86,11 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     with two_machines() as machines, LoopInside(machines.service) as far, inside(machines.kiosk):
         parts = AsyncExitStack()
         end = await far.do(begin(parts))
-        camera = LocalVideoTrack(NumberedPictures(), "camera")
-        alice = await connect(end.rooms.token("alice"), url=end.rooms.url, name="lab", tracks=[camera])
-        made = World(machines, far, end, alice)
+        camera, note = LocalVideoTrack(NumberedPictures(), "camera"), LocalDataTrack("note")
+        token = end.rooms.token("alice")
+        alice = await connect(token, url=end.rooms.url, name="lab", tracks=[camera, note], network_quality=True)
+        made = World(machines, far, end, alice, note)
+        alice.local_participant.on("network_quality_level_changed", lambda level, _: made.levels.append(level))
         for event in ("reconnecting", "reconnected", "disconnected"):
             alice.on(event, lambda *_, event=event: made.seen.append(event))
         try:
@@ -115,6 +131,9 @@ async def test_the_room_is_kept_and_media_comes_back_both_ways(
     record_property("reconnected_s", reconnected_s)
     record_property("media_s", media_s)
     assert world.alice.state is RoomState.CONNECTED
+    assert await world.heard_at_bob("over the other one") == ["over the other one"]
+    await until(lambda: world.alice.local_participant.network_quality_level)
+    assert 0 in world.levels
     assert world.alice.local_participant.sid == sid
     assert not set(before) & set(world.connections())
     assert numbers == sorted(set(numbers))

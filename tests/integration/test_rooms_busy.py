@@ -63,8 +63,8 @@ async def test_a_crowd_at_a_narrow_gate_gets_in_one_after_the_other(tmp_path: Pa
         for one in people:
             await one.joined()
 
-        assert here.sockets.turned_away > 0
-        assert here.sockets.waiting == 0
+        assert here.sockets.gate.turned_away > 0
+        assert here.sockets.gate.waiting == 0
         assert [one.close_codes for one in people] == [[]] * 8, "everybody waited on the socket it came by"
 
 
@@ -85,7 +85,7 @@ async def test_a_full_machine_lets_the_next_one_in_when_somebody_leaves(tmp_path
         async with here.participant("first") as first:
             await first.joined()
             second = await here.participant("second").__aenter__()
-            await until("the second one waits", lambda: here.sockets.waiting == 1)
+            await until("the second one waits", lambda: here.sockets.gate.waiting == 1)
             assert second.count(Disconnected) == 0
         try:
             await second.joined()
@@ -117,12 +117,12 @@ async def test_while_the_loop_is_late_newcomers_wait_and_those_who_come_back_do_
                 await asyncio.sleep(0)
 
         burning = asyncio.create_task(load())
-        await until("it shows", lambda: here.sockets.lateness_s > 0.02)
+        await until("it shows", lambda: here.sockets.gate.lateness_s > 0.02)
         newcomer = await here.participant("newcomer").__aenter__()
-        await until("the newcomer waits", lambda: here.sockets.waiting == 1)
+        await until("the newcomer waits", lambda: here.sockets.gate.waiting == 1)
         first.drop_socket()
         await first.saw(Synced)
-        assert here.sockets.waiting == 1
+        assert here.sockets.gate.waiting == 1
 
         loaded = False
         await burning

@@ -6,6 +6,7 @@ from unittest.mock import patch
 import aioice.ice
 import pytest
 
+from appliance.errors import RoomError
 from appliance.media_engine import Connected, Negotiate, TrackKind
 from appliance.sfu.engine import EmbeddedEngine
 from appliance.sids import new_room_sid
@@ -79,3 +80,16 @@ async def test_clients_are_told_the_advertised_addresses_of_the_families_that_ar
         finally:
             await client.leave()
             await engine.close()
+
+
+async def test_an_engine_that_is_closed_takes_nobody_in() -> None:
+    engine = await EmbeddedEngine.open(hosts=("127.0.0.1",))
+    await engine.close()
+    client = SfuClient(engine, new_room_sid(), "late")
+    try:
+        with pytest.raises(RoomError) as refused:
+            await client.join()
+
+        assert refused.value.code == 53305
+    finally:
+        await client.leave()

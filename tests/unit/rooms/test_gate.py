@@ -83,7 +83,7 @@ def test_who_has_waited_too_long_is_refused_for_good() -> None:
 
     assert busy(narrow.ask("second", 9.0, 0)).retry_after_ms > 0
     assert busy(narrow.ask("second", 11.0, 0)).retry_after_ms == -1
-    assert narrow.waiting == 0
+    assert narrow.figures().waiting == 0
 
 
 def test_a_place_is_held_for_a_while_for_who_does_not_ask_to_join_and_as_long_as_needed_for_who_does() -> None:
@@ -138,3 +138,16 @@ def test_the_end_of_a_long_queue_asks_less_often_but_often_enough() -> None:
 
     assert times == sorted(times)
     assert (times[0], times[-1]) == (1.0, MOST_RETRY_S)
+
+
+def test_the_figures_say_who_waits_and_how_late_it_is() -> None:
+    narrow = gate(admissions=1)
+    narrow.ask("first", 0.0, 0)
+    narrow.ask("second", 0.0, 0)
+    narrow.ask("second", 1.0, 0)
+    late(narrow, 0.25)
+
+    figures = narrow.figures()
+
+    assert (figures.waiting, figures.turned_away) == (1, 2)
+    assert 0.2 < figures.lateness_s <= 0.25

@@ -190,6 +190,19 @@ def test_losses_are_judged_once_a_second_over_all_streams() -> None:
     assert link.budget.is_congested
 
 
+def test_what_a_publisher_lost_is_not_held_against_the_path_to_others() -> None:
+    link = Downlink()
+    link.budget.update(1_000_000, 0, 2_000_000, None, 99.0)
+    for second in range(6):
+        link.reported(ReceptionReport(1, 0, 50 * second, 100 * second, 0, 0, 0), 100.0 + second, packets=50 * second)
+    assert not link.budget.is_congested
+
+    for second in range(6, 10):
+        lost = 50 * second + 25 * (second - 5)
+        link.reported(ReceptionReport(1, 0, lost, 100 * second, 0, 0, 0), 100.0 + second, packets=50 * second)
+    assert link.budget.is_congested
+
+
 def test_what_is_sent_again_is_bounded_by_what_the_path_carries() -> None:
     link = Downlink()
     link.budget.proven_bps = 400_000

@@ -89,9 +89,10 @@ def test_what_a_participant_receives_is_as_its_reports_say(pair: tuple[Participa
     slot = subscribe(bob, alice)
     bob.connection.tick(0.0)
 
+    bob.send_rtcp(rtcp.write_receiver_report(9, [rtcp.ReceptionReport(slot.ssrc, 0, 0, 1, 900, 0, 0)]))
     send_video(alice, *range(2, 22))
     bob.send_rtcp(
-        rtcp.write_receiver_report(9, [rtcp.ReceptionReport(slot.ssrc, 64, 5, 20, 900, 0, 0)])
+        rtcp.write_receiver_report(9, [rtcp.ReceptionReport(slot.ssrc, 64, 5, 21, 900, 0, 0)])
         + rtcp.write_remb(9, 800_000, [slot.ssrc])
     )
     bob.connection.tick(1.0)
