@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import rooms_running
+from tests.support.migrated import migrated_sqlite
 from tests.support.postgres import Postgres, why_not
 
 ON_EVERY_STORE = (
@@ -22,6 +23,7 @@ ON_EVERY_STORE = (
     "test_rooms_store",
     "test_rooms_unrecorded",
 )
+MIGRATING = ("test_rooms_store",)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -41,15 +43,21 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture(autouse=True)
 def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `running_rooms` use this kind of database: one for each folder, so that the same folder is a restart."""
+    """Let `running_rooms` use this kind of database: one for each folder, so that the same folder is a restart.
+
+    It is up to date when it is opened, except for the tests of the store, which see the migrations at work.
+    """
+    from_nothing = request.module.__name__.rpartition(".")[2] in MIGRATING
     if getattr(request, "param", "sqlite") == "sqlite":
+        if not from_nothing:
+            monkeypatch.setattr(rooms_running, "database_of", lambda folder: migrated_sqlite(folder / "rooms.sqlite3"))
         return
     cluster: Postgres = request.getfixturevalue("postgres")
     urls: dict[Path, str] = {}
 
     def database_of(folder: Path) -> str:
         if folder not in urls:
-            urls[folder] = cluster.new_database()
+            urls[folder] = cluster.new_database() if from_nothing else cluster.new_migrated_database()
         return urls[folder]
 
     monkeypatch.setattr(rooms_running, "database_of", database_of)

@@ -21,6 +21,7 @@ from appliance.system_clock import SystemClock
 from appliance.tokens import mint
 from tests.support.conditions import until
 from tests.support.fake_media_engine import FakeMediaEngine
+from tests.support.migrated import migrated_sqlite
 from tests.support.raw_participant import RawParticipant
 
 MICROPHONE = LocalTrackState(id="mic-id", kind=TrackKind.AUDIO, name="mic")
@@ -40,7 +41,7 @@ class Host:
 @asynccontextmanager
 async def host(folder: Path, **limits: float) -> AsyncIterator[Host]:
     credentials, clock = Credentials.new(), SystemClock()
-    async with Store(f"sqlite+aiosqlite:///{folder}/rooms.db") as store, AsyncExitStack() as parts:
+    async with Store(migrated_sqlite(folder / "rooms.db")) as store, AsyncExitStack() as parts:
         service = RoomsService(ServiceSettings(), credentials, FakeMediaEngine(), store, clock)
         sockets = SignalingSockets(service, clock, GateLimits(**limits))  # type: ignore[arg-type]
         app = web.Application()

@@ -23,6 +23,7 @@ from appliance.system_clock import SystemClock
 from appliance.tokens import mint
 from tests.support.conditions import until
 from tests.support.fake_media_engine import FakeMediaEngine, FakePeer
+from tests.support.migrated import migrated_sqlite
 from tests.support.raw_participant import RawParticipant
 
 MICROPHONE = LocalTrackState(id="mic-id", kind=TrackKind.AUDIO, name="mic")
@@ -50,7 +51,7 @@ class Host:
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[Host]:
     engine, credentials, clock = FakeMediaEngine(), Credentials.new(), SystemClock()
-    async with Store(f"sqlite+aiosqlite:///{tmp_path}/rooms.db") as store:
+    async with Store(migrated_sqlite(tmp_path / "rooms.db")) as store:
         settings = ServiceSettings(session_timeout_s=5.0, ice_servers=(STUN,))
         service = RoomsService(settings, credentials, engine, store, clock)
         sockets = SignalingSockets(service, clock)

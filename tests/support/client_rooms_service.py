@@ -16,6 +16,7 @@ from appliance.rooms.store.store import Store
 from appliance.sfu.engine import EmbeddedEngine
 from appliance.system_clock import SystemClock
 from appliance.tokens import mint
+from tests.support.migrated import migrated_sqlite
 
 
 class RunningRooms:
@@ -51,7 +52,7 @@ async def running_rooms(
     """Run the service with an SQLite store in `folder`, on free ports of `host`."""
     clock = SystemClock()
     requests: list[web.Request] = []
-    async with Store(f"sqlite+aiosqlite:///{folder / 'rooms.sqlite'}") as store:
+    async with Store(migrated_sqlite(folder / "rooms.sqlite")) as store:
         engine = await EmbeddedEngine.open(hosts=[host])
         service = RoomsService(settings or ServiceSettings(), Credentials.new(), engine, store, clock)
         sockets = SignalingSockets(service, clock)

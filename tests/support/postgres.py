@@ -1,11 +1,13 @@
 """A private PostgreSQL cluster on loopback, as an unprivileged user, in a folder of its own; and databases in it."""
 
+import asyncio
 import os
 import pwd
 import shutil
 import signal
 import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
@@ -13,7 +15,8 @@ from typing import Self
 
 import psutil
 
-from tests.support.processes import wait_for
+from appliance.rooms.store.store import Store
+from tests.support.processes import free_port, wait_for
 
 _numbers = count(1)
 _COMMAND_WITHIN_S = 60
@@ -42,6 +45,11 @@ def _has_user(name: str) -> bool:
     return True
 
 
+async def _migrate(address: str) -> None:
+    async with Store(address):
+        pass
+
+
 class Postgres:
     """Use as a context manager. Without fsync: what is tested is ours, not the disk."""
 
@@ -50,8 +58,8 @@ class Postgres:
         assert programs, why_not()
         self._programs = programs
         self._as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
+        self._template: str | None = None
 
     def __enter__(self) -> Self:
         self._folder = Path(mkdtemp(prefix="rooms-postgres-"))
@@ -96,8 +104,21 @@ class Postgres:
 
     def new_database(self) -> str:
         """Make an empty database; return its address for SQLAlchemy."""
+        return self._create()
+
+    def new_migrated_database(self) -> str:
+        """Make a database that is up to date: a copy of one that the real migrations made."""
+        if self._template is None:
+            address = self._create()
+            # On a thread of its own: who asks may be inside a running loop.
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(asyncio.run, _migrate(address)).result(_COMMAND_WITHIN_S)
+            self._template = address.rpartition("/")[2]
+        return self._create("-T", self._template)
+
+    def _create(self, *options: str) -> str:
         name = f"rooms{next(_numbers)}"
-        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "rooms", name)
+        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "rooms", *options, name)
         return f"postgresql+asyncpg://rooms@127.0.0.1:{self.port}/{name}"
 
     def _run(self, program: str, *arguments: str) -> None:

@@ -9,10 +9,16 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from random import SystemRandom
 from typing import Any, Self, TypeVar
 
 READY_WITHIN_S = 30.0
 STOPPED_WITHIN_S = 10.0
+
+_KERNELS_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_FIRST_PORT = 10_000
+_chance = SystemRandom()
+_given: set[int] = set()
 
 T = TypeVar("T")
 
@@ -34,10 +40,22 @@ def wait_for(what: str, look: Callable[[], T], *, within_s: float = 20.0, every_
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """Return a port of loopback that nobody listens on, for programs that keep theirs over a restart."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    """Return a port of loopback that nobody has, for programs that are told theirs, or keep it over a restart.
+
+    It is outside the range from which the kernel serves who asks for port 0: until it is taken, and while its program
+    is down, nobody gets it by chance.
+    """
+    first_of_kernel = int(_KERNELS_PORTS.read_text().split()[0])
+    while True:
+        port = _chance.randrange(_FIRST_PORT, max(first_of_kernel, _FIRST_PORT + 1000))
+        if port in _given:
+            continue
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        _given.add(port)
         return port
 
 

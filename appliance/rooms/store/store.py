@@ -87,7 +87,7 @@ class Store:
             sa.event.listen(self._engine.sync_engine, "checkout", _leave_dead_connection)
         try:
             async with self._engine.begin() as connection:
-                await connection.run_sync(_migrate)
+                await connection.run_sync(migrate)
         except (DBAPIError, CommandError, OSError) as error:
             await self._engine.dispose()
             problem = f"store.url: {url!r} cannot be used: {_reason(error)}"
@@ -266,7 +266,8 @@ def _set_up_sqlite(connection: Any, record: Any) -> None:
         raise
 
 
-def _migrate(connection: sa.Connection) -> None:
+def migrate(connection: sa.Connection) -> None:
+    """Bring the database behind this connection up to date, in the transaction that is open."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection
