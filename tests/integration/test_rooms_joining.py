@@ -68,6 +68,7 @@ async def test_two_see_and_receive_each_other(running: RunningRooms) -> None:
     assert [entry.track_sid for entry in subscribed[-1].tracks] == [joined.participant.tracks[0].sid]
 
 
+@pytest.mark.sqlite
 async def test_who_wants_nothing_receives_nothing(running: RunningRooms) -> None:
     await running.client("ann").join("lobby", microphone())
 
@@ -154,6 +155,7 @@ async def test_without_ad_hoc_rooms_only_rooms_that_are_there_can_be_joined(tmp_
         assert (await running.client("ann").join("lobby")).room_name == "lobby"
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     ("grant", "asked", "code"),
     [
@@ -183,6 +185,7 @@ async def test_a_room_that_has_ended_cannot_be_joined_by_its_sid(running: Runnin
     assert (await running.client("ann").join("lobby")).room_sid != sid
 
 
+@pytest.mark.sqlite
 async def test_a_forged_token_is_refused(running: RunningRooms) -> None:
     client = running.client("ann")
     client.token = client.token[:-4] + "AAAA"

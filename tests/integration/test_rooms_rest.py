@@ -190,6 +190,7 @@ async def test_a_participant_has_exactly_its_fields(running: RunningRooms, call:
     )
 
 
+@pytest.mark.sqlite
 async def test_an_error_has_exactly_four_keys(call: Caller) -> None:
     status, body, headers = await call("GET", "/v1/Rooms/no%2Fpe")
 
@@ -203,6 +204,7 @@ async def test_an_error_has_exactly_four_keys(call: Caller) -> None:
     assert headers["Twilio-Request-Id"]
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     "authorization",
     [None, "", "Bearer x", "Basic", "Basic ###", basic("AC" + "0" * 32, "x"), basic("x", ""), "Basic " + "A" * 4000],
@@ -219,6 +221,7 @@ async def test_who_is_not_known_gets_401_even_for_paths_that_are_not_there(
                 assert answer.headers["WWW-Authenticate"] == 'Basic realm="room-kiosk"'
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
@@ -252,6 +255,7 @@ async def test_what_cannot_be_answered_says_why(
     assert status != 405 or "GET" in headers["Allow"]
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(("path", "status"), [("/v1/Rooms/", 200), ("/v1/Rooms/lobby/Participants/", 200)])
 async def test_a_trailing_slash_is_no_difference_and_no_redirect(
     running: RunningRooms, call: Caller, path: str, status: int
@@ -298,6 +302,7 @@ async def test_completing_twice_is_53112_and_without_status_20001(call: Caller) 
     assert (first[0], second[0], second[1]["code"]) == (202, 400, 53112)
 
 
+@pytest.mark.sqlite
 async def test_a_violation_makes_no_room(call: Caller) -> None:
     status, body, _ = await call("POST", "/v1/Rooms", {"UniqueName": "lobby", "MaxParticipants": "0"})
 
@@ -305,6 +310,7 @@ async def test_a_violation_makes_no_room(call: Caller) -> None:
     assert (await call("GET", "/v1/Rooms"))[1]["rooms"] == []
 
 
+@pytest.mark.sqlite
 async def test_a_body_of_another_type_carries_no_parameters(call: Caller) -> None:
     headers = {"Content-Type": "application/json"}
     status, room, _ = await call("POST", "/v1/Rooms", b'{"UniqueName": "lobby"}', headers=headers)
@@ -312,6 +318,7 @@ async def test_a_body_of_another_type_carries_no_parameters(call: Caller) -> Non
     assert (status, room["unique_name"]) == (201, room["sid"])
 
 
+@pytest.mark.sqlite
 async def test_a_body_that_is_too_large_is_413(call: Caller) -> None:
     form = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -320,6 +327,7 @@ async def test_a_body_that_is_too_large_is_413(call: Caller) -> None:
     assert (status, body["code"]) == (413, 20413)
 
 
+@pytest.mark.sqlite
 async def test_bytes_that_are_no_form_are_refused(call: Caller) -> None:
     form = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -328,12 +336,14 @@ async def test_bytes_that_are_no_form_are_refused(call: Caller) -> None:
     assert (status, body["code"]) == (400, 20001)
 
 
+@pytest.mark.sqlite
 async def test_a_host_header_that_is_none_is_refused(call: Caller) -> None:
     status, body, _ = await call("GET", "/v1/Rooms", headers={"Host": "evil.example/x"})
 
     assert (status, body["code"]) == (400, 20001)
 
 
+@pytest.mark.sqlite
 async def test_the_public_address_is_used_where_it_is_configured(tmp_path: Path) -> None:
     rest = RestSettings(public_base_url="https://video.example.org/api/")
     async with running_rooms(tmp_path, rest=rest) as running, aiohttp.ClientSession() as session:

@@ -344,6 +344,7 @@ async def test_nobody_stays_longer_than_the_room_allows_and_no_room_lasts_longer
 # --- the description --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sqlite
 async def test_the_description_names_every_route_and_needs_no_password(running: RunningRooms) -> None:
     async with aiohttp.ClientSession() as session, session.get(f"{running.url}/openapi.json") as answer:
         document = await answer.json()
