@@ -1,6 +1,7 @@
 """Kill -9 of each process in turn: what remains says so, and recovers when it is back."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from tests.support.mqtt_listener import MqttListener
 from tests.support.processes import wait_for
 from tests.support.sdk_participant import SdkParticipant
-from tests.support.stack import KIOSK, ROOM, Stack, fetch, status_of
+from tests.support.stack import KIOSK, ROOM, Stack, fetch, running_stack, status_of
 
 pytestmark = pytest.mark.broker
 
@@ -29,13 +30,32 @@ mode = "dummy"
 """
 
 
+@pytest.fixture(scope="module")
+def running_whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("whole")) as stack:
+        stack.start_broker()
+        stack.start_rooms()
+        stack.start_kiosk(KIOSK_IN_ROOM)
+        stack.start_panel()
+        yield stack
+        # pytest shows it beside a failure only
+        print(stack.logs())  # noqa: T201
+
+
 @pytest.fixture
-def whole_stack(stack: Stack) -> Stack:
-    stack.start_broker()
-    stack.start_rooms()
-    stack.start_kiosk(KIOSK_IN_ROOM)
-    stack.start_panel()
-    in_room(stack)
+def whole_stack(running_whole: Stack) -> Stack:
+    """All parts, each of them up whatever an earlier test killed; the kiosk is in its room and not muted."""
+    stack = running_whole
+    if not stack.broker.process.running:
+        stack.broker.start()
+    for program in (stack.rooms, stack.kiosk, stack.panel):
+        if not program.running:
+            program.start()
+    if in_room(stack)["mic"] == "muted":
+        with stack.control() as control:
+            control.tap("mute")
+            wait_for("not muted", lambda: control.state()["mic"] != "muted")
+    stack.wait_for_panel()
     return stack
 
 
