@@ -68,6 +68,7 @@ class RemoteTrack(Emitter):
         self.is_switched_off = False
         self.priority: TrackPriority | None = None
         self._steering: Steering | None = None
+        self._ended = False
 
     def set_priority(self, priority: TrackPriority | None) -> None:
         """Care so much for this track, in place of what its publisher says; None: as much as that.
@@ -95,7 +96,8 @@ class RemoteTrack(Emitter):
             self.emit(TrackEvent.ENABLED if enabled else TrackEvent.DISABLED, self)
 
     def end(self) -> None:
-        """Unsubscribed: nothing arrives any more."""
+        """Unsubscribed: nothing arrives any more, and nobody who looks later begins anything."""
+        self._ended = True
         self._steering = None
 
     def _note_started(self) -> None:
@@ -141,9 +143,14 @@ class RemoteMediaTrack(RemoteTrack):
         self._incoming: Incoming | None = None
 
     def receive_from(self, incoming: Incoming | None) -> None:
-        """Take what arrives on a section; another one after the peer connection was replaced, None without any."""
+        """Take what arrives on a section; another one after the peer connection was replaced, None without any.
+
+        A track that has ended takes none.
+        """
         if self._incoming is not None:
             self._incoming.deliver = None
+        if self._ended:
+            incoming = None
         self._incoming = incoming
         if incoming is not None:
             incoming.deliver = self._take
@@ -178,6 +185,8 @@ class RemoteAudioTrack(RemoteMediaTrack):
 
     async def frames(self) -> AsyncIterator[av.AudioFrame]:
         """Yield decoded sound, s16 stereo at 48 kHz, until the track is unsubscribed."""
+        if self._ended:
+            return
         reader: _Newest[av.AudioFrame] = _Newest()
         self._readers.append(reader)
         try:
@@ -257,11 +266,13 @@ class RemoteVideoTrack(RemoteMediaTrack):
 
     def set_frame_slot(self, slot: FrameSlot | None) -> None:
         """Hand every picture to `slot` on the decoding thread; None: to nobody, and nothing is decoded."""
-        self._slot = slot
+        self._slot = None if self._ended else slot
         self._decode_if_wanted()
 
     async def frames(self) -> AsyncIterator[av.VideoFrame]:
         """Yield pictures, yuv420p, `pts` in 1/90000 s, until the track is unsubscribed."""
+        if self._ended:
+            return
         reader: _Newest[av.VideoFrame] = _Newest()
         self._readers.append(reader)
         self._decode_if_wanted()
@@ -298,7 +309,7 @@ class RemoteVideoTrack(RemoteMediaTrack):
 
     @property
     def _is_watched(self) -> bool:
-        return self._slot is not None or bool(self._readers)
+        return not self._ended and (self._slot is not None or bool(self._readers))
 
     def _tell_whether_watched(self) -> None:
         if self._steering is not None and not self._is_manual:

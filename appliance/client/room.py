@@ -322,6 +322,8 @@ class Room(Emitter):
                 self._bind_one(participant, publication)
 
     def _bind_one(self, participant: RemoteParticipant, publication: AnyRemotePublication) -> None:
+        if self.state is RoomState.DISCONNECTED:
+            return  # whoever heard of the track before this one has left: nobody would end what comes now
         sid = publication.track_sid
         wanted = self._subscriptions.by_track_sid.get(sid)
         if wanted is None:

@@ -121,7 +121,9 @@ class RoomMedia:
             connection.set_tracks(self._tracks)
 
     def handle(self, states: Sequence[PeerConnectionState]) -> None:
-        """Take what the service says of our connections; one that we do not know is made."""
+        """Take what the service says of our connections; one that we do not know is made, unless all are closed."""
+        if self._closed:
+            return
         for state in states:
             if state.id in self._given_up:
                 continue
@@ -155,6 +157,8 @@ class RoomMedia:
 
     def replace(self) -> None:
         """Give all connections up and make a new one with all tracks: the network under them has changed."""
+        if self._closed:
+            return
         for connection in tuple(self._connections.values()):
             self._listener.send(PeerConnectionState(id=connection.id, description=connection.close_description()))
             self._drop(connection.id)

@@ -261,6 +261,8 @@ async def test_a_full_room_refuses_with_53105(join: Any, rooms: RunningRooms) ->
 
 
 async def test_a_room_that_was_left_gives_everything_back(rooms: RunningRooms) -> None:
+    there_before = {*threading.enumerate()}
+
     async def stay(identity: str) -> None:
         microphone = EncodedAudioSource()
         with SoundThread(microphone, 440):
@@ -279,7 +281,8 @@ async def test_a_room_that_was_left_gives_everything_back(rooms: RunningRooms) -
         tasks = {task.get_name() for task in asyncio.all_tasks()}
         mine = [name for name in tasks if name.startswith(("signaling", "media", "peer", "close", "leave"))]
         assert not [name for name in mine if name != "signaling reader"], mine
-        decoding = [thread for thread in threading.enumerate() if thread.name.startswith("video ")]
+        begun = {*threading.enumerate()} - there_before
+        decoding = [thread for thread in begun if thread.name.startswith("video ")]
         return len(decoding), psutil.Process().num_fds()
 
     await stay("first")

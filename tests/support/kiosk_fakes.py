@@ -60,6 +60,9 @@ class FakeRoom(Emitter):
     def end(self, error: RoomError | None) -> None:
         if self.state is not RoomState.DISCONNECTED:
             self.state = RoomState.DISCONNECTED
+            for person in self.participants.values():
+                for track_sid in tuple(person.tracks):
+                    person.unsubscribed(track_sid)  # as the real one: a track that is not ended decodes for ever
             self.emit("disconnected", self, error)
 
     def come(self, sid: str, identity: str) -> RemoteParticipant:

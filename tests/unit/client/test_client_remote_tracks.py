@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from appliance.client.decoding import TimestampUnwrapper, is_keyframe, nal_unit_types
+import pytest
+
+from appliance.client import remote_tracks
+from appliance.client.decoding import TimestampUnwrapper, VideoDecoding, is_keyframe, nal_unit_types
 from appliance.client.remote_tracks import RemoteAudioTrack, RemoteDataTrack, RemoteVideoTrack
 
 
@@ -119,6 +122,41 @@ async def test_a_reader_gets_no_more_after_the_track_has_ended() -> None:
     track.end()
 
     assert await reading is None
+
+
+async def test_who_looks_at_a_track_that_has_ended_gets_nothing_and_begins_no_decoding() -> None:
+    video, audio = RemoteVideoTrack("MT1", "camera"), RemoteAudioTrack("MT2", "microphone")
+    section = Section()
+    for track in (video, audio):
+        track.end()
+
+    video.set_frame_slot(lambda picture: None)
+    video.receive_from(section)
+    seen = [picture async for picture in video.frames()]
+    heard = [frame async for frame in audio.frames()]
+
+    assert (seen, heard, video._decoding, section.deliver) == ([], [], None, None)
+
+
+async def test_of_two_who_look_the_first_to_go_after_the_end_does_not_begin_the_decoding_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun: list[str] = []
+
+    class Decoding(VideoDecoding):
+        def __init__(self, name: str, *rest: Any) -> None:
+            begun.append(name)
+            super().__init__(name, *rest)
+
+    monkeypatch.setattr(remote_tracks, "VideoDecoding", Decoding)
+    track = RemoteVideoTrack("MT1", "camera")
+    reading = [asyncio.create_task(anext(track.frames(), None)) for _ in range(2)]
+    await asyncio.sleep(0)
+
+    track.end()
+    await asyncio.gather(*reading)
+
+    assert begun == ["video MT1"]
 
 
 def test_keyframes_are_recognised() -> None:

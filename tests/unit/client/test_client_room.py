@@ -2,7 +2,8 @@
 
 import asyncio
 from dataclasses import dataclass, field, replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -331,6 +332,39 @@ async def test_what_was_switched_off_is_forgotten_with_its_subscription() -> Non
     assert heard.names == ["track_switched_off"]
     again, publication, participant = heard.arguments[0]
     assert (again.is_switched_off, publication.track, participant) == (True, again, bob)
+
+
+async def test_who_leaves_on_hearing_of_a_track_gets_no_further_one() -> None:
+    class Media:
+        connections = ()
+
+        def channel(self, _: str) -> None: ...
+
+        async def close(self) -> None: ...
+
+        def incoming(self, _: str) -> Any:
+            return SimpleNamespace(deliver=None, request_keyframe=lambda: None)
+
+    screen = replace(CAMERA, sid="MT2", name="screen")
+    wire = WireOnPaper()
+    room = Room(wire)
+    room.connected(replace(WELCOME, participants=(replace(BOB, tracks=(CAMERA, screen)),)))
+    room.release()
+    room._media = cast(Any, Media())
+    got: list[RemoteVideoTrack] = []
+
+    def look_and_leave(track: RemoteVideoTrack, *_: object) -> None:
+        got.append(track)
+        track.set_frame_slot(lambda picture: None)
+        room.ended(None)
+
+    room.on("track_subscribed", look_and_leave)
+    subscribed = tuple(SubscribedTrackState(id=sid, sid=sid) for sid in ("MT1", "MT2"))
+    room.apply(ServerUpdate(subscribed=SubscribedState(revision=1, tracks=subscribed)), complete=False)
+    await room.disconnect()
+
+    assert [(track.sid, track._decoding) for track in got] == [("MT1", None)]
+    assert [publication.track for publication in room.participants["PA2"].tracks.values()] == [None, None]
 
 
 async def test_words_are_told_as_the_service_tells_them() -> None:
