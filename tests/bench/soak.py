@@ -123,7 +123,7 @@ def run(*, minutes: float, seconds: float, write: bool) -> None:
             page.join(token=stack.token("anna"), service=stack.service, room=ROOM)
             wait_for("the browser shows the kiosk", lambda: page.call("decoded", KIOSK) > 10, within_s=60)
             staying.begin(_order(engines, stack, "stays", PEOPLE))
-            decoded = _soak(stack, engines, visiting, page, minutes, samples)
+            decoded, anew = _soak(stack, engines, visiting, page, minutes, samples)
             outcome_errors = page.errors
         finally:
             staying.close()
@@ -135,7 +135,8 @@ def run(*, minutes: float, seconds: float, write: bool) -> None:
         f"A browser, a kiosk and {PEOPLE} synthetic participants for {minutes:g} minutes in one room, one more coming "
         f"and going {len(samples['kiosk'])} times. First quarter → last sample:\n\n" + markdown(headings, rows)
     )
-    text += f"\n\nThe browser decoded {decoded} frames of the kiosk meanwhile, with {len(outcome_errors)} errors."
+    text += f"\n\nThe browser decoded {decoded} frames of the kiosk meanwhile, with {len(outcome_errors)} errors; "
+    text += f"its count began anew {anew} times."
     record("soak", text, write=write)
     problems = [f"{name}: {what}" for name, seen in samples.items() for what in grown(seen)]
     if problems or outcome_errors:
@@ -155,11 +156,16 @@ def _soak(
     page: Application,
     minutes: float,
     samples: dict[str, list[Sample]],
-) -> int:
-    """Sample until the time is over; return how many frames the browser decoded of the kiosk."""
+) -> tuple[int, int]:
+    """Sample until the time is over; return how many frames the browser decoded of the kiosk, and how often anew.
+
+    The page counts each track by itself, so that the count begins anew where the kiosk's peer connection was replaced.
+    A smaller count than before that goes on growing tells of that; one that does not grow, of a picture that stands.
+    """
     every_s = max(2.0, min(60.0, minutes * 60 / SAMPLES))
     began = time.monotonic()
-    first = before = page.call("decoded", KIOSK)
+    before = page.call("decoded", KIOSK)
+    decoded = anew = 0
     due = began
     while (now := time.monotonic()) - began < minutes * 60:
         visiting.begin(_order(engines, stack, "visits", 1))
@@ -170,13 +176,28 @@ def _soak(
         samples["rooms service"].append(stack.sample(stack.rooms))
         samples["kiosk"].append(stack.sample(stack.kiosk))
         now_decoded = page.call("decoded", KIOSK)
-        if now_decoded <= before:
-            raise SystemExit(f"the browser sees the kiosk no more, after {time.monotonic() - began:.0f} s")
+        if now_decoded < before:
+            anew += 1
+            print(f"{time.monotonic() - began:6.0f} s  the kiosk's picture began anew", flush=True)  # noqa: T201
+            before = 0
+            now_decoded = _grown_beyond(page, now_decoded, began)
+        elif now_decoded == before:
+            now_decoded = _grown_beyond(page, now_decoded, began, within_s=0)
+        decoded += now_decoded - before
         before = now_decoded
         last = samples["rooms service"][-1], samples["kiosk"][-1]
         print(f"{time.monotonic() - began:6.0f} s  rooms {last[0]}  kiosk {last[1]}", flush=True)  # noqa: T201
-    decoded: int = before - first
-    return decoded
+    return decoded, anew
+
+
+def _grown_beyond(page: Application, count: int, began: float, within_s: float = 20.0) -> int:
+    """Return the page's count of the kiosk's pictures once it is above `count`; SystemExit where it stands still."""
+    deadline = time.monotonic() + within_s
+    while (now_decoded := int(page.call("decoded", KIOSK))) <= count:
+        if time.monotonic() > deadline:
+            raise SystemExit(f"the browser sees the kiosk no more, after {time.monotonic() - began:.0f} s")
+        time.sleep(0.2)
+    return now_decoded
 
 
 def _row(name: str, seen: Sequence[Sample]) -> list[str]:
