@@ -131,7 +131,15 @@ async def _obey(pipe: PipeEnd) -> None:
     loop = asyncio.get_running_loop()
     running: _Running | None = None
     orders: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
-    loop.add_reader(pipe.fileno(), lambda: orders.put_nowait(pipe.recv()))
+
+    def arrived() -> None:
+        try:
+            orders.put_nowait(pipe.recv())
+        except EOFError:  # who gave the orders was killed
+            loop.remove_reader(pipe.fileno())
+            orders.put_nowait(("end", None))
+
+    loop.add_reader(pipe.fileno(), arrived)
     while True:
         word, value = await orders.get()
         try:
