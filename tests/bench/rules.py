@@ -31,6 +31,10 @@ NOTE_TIMES = """() => {
 }"""
 
 
+FRAMES_BETWEEN = 20
+"""Of a picture with 15 to 30 frames a second: more than half a second."""
+
+
 def run(*, seconds: float, write: bool) -> None:
     """Take a video track from a participant and give it back, again and again; both by one POST each."""
     with (
@@ -75,6 +79,9 @@ def _rounds(call: RestCaller, bert: Application, seconds: float) -> dict[str, li
                 count = len(taken[name]) + 1
                 times = wait_for(name, lambda name=name, count=count: _noted(bert)[name][count - 1 :])
                 taken[name].append(times[0] - sent)
+        # A publisher is asked for at most two key frames a second: each round begins when it may be asked again.
+        shown = bert.call("decoded", "anna")
+        wait_for("the picture goes on", lambda shown=shown: bert.call("decoded", "anna") > shown + FRAMES_BETWEEN)
     return taken
 
 

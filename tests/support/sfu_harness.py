@@ -9,11 +9,14 @@ from typing import Any, cast
 
 from pylibsrtp import Policy, Session
 
-from appliance.media_engine import RoomMediaPolicy
+from appliance.media_engine import PublishedTrack, RoomMediaPolicy, TrackKind
 from appliance.sfu.connection import Connection, ConnectionEvents
+from appliance.sfu.consumer import Consumer, OutSlot
 from appliance.sfu.description import read_description
 from appliance.sfu.port import MediaPort
+from appliance.sfu.producer import Producer
 from appliance.sfu.transport import make_certificate
+from appliance.sids import new_track_sid
 
 CHROMIUM_OFFER = Path(__file__).with_name("sfu_chromium_offer.sdp").read_text()
 """What Chromium 156 offers for one microphone, one camera and one data channel."""
@@ -171,3 +174,15 @@ class Harness:
 
     def participants(self, count: int) -> Sequence[Participant]:
         return [Participant(self, number) for number in range(count)]
+
+
+def subscribe(bob: Participant, alice: Participant) -> OutSlot:
+    """Let Bob receive the video that Alice sends, and return what carries it."""
+    producer = Producer(PublishedTrack(sid=new_track_sid(), client_id="x", kind=TrackKind.VIDEO), "PA", lambda _: None)
+    producer.bind(next(s for s in alice.connection.sections if s.kind == "video").streams)
+    section = next(s for s in bob.connection.sections if s.kind == "video")
+    consumer = Consumer(producer, "s1")
+    section.consumer = consumer
+    consumer.slot = bob.connection.new_slot(section)
+    consumer.go_live()
+    return consumer.slot

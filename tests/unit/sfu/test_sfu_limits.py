@@ -24,7 +24,7 @@ from appliance.media_engine import (
 )
 from appliance.sfu import data_relay, rtcp
 from appliance.sfu.connection import Connection, ConnectionEvents
-from appliance.sfu.consumer import Consumer, OutSlot
+from appliance.sfu.consumer import Consumer
 from appliance.sfu.data_relay import DataRelay
 from appliance.sfu.description import MAX_MESSAGE_SIZE, read_description
 from appliance.sfu.flood_gate import PACKETS_AT_ONCE, SHUT_S, FloodGate
@@ -35,7 +35,7 @@ from appliance.sfu.router import Router
 from appliance.sfu.stun import MOST_ATTRIBUTES, read_binding_request
 from appliance.sfu.transport import Handshakes, SecureTransport
 from appliance.sids import ParticipantSid, new_track_sid
-from tests.support.sfu_harness import CERTIFICATE, CHROMIUM_OFFER, Harness, Participant, write_rtp
+from tests.support.sfu_harness import CERTIFICATE, CHROMIUM_OFFER, Harness, Participant, subscribe, write_rtp
 
 VIDEO, VP8 = 2001, 96
 KEYFRAME = b"\x10\x00keyframe"
@@ -51,17 +51,6 @@ def check(participant: Participant, *, attributes: int = 0, password: str | None
     signed = struct.pack("!HHI12s", 1, len(body) + 24, 0x2112A442, b"transaction1") + body
     key = password or connection.password_of(connection._ufrag) or ""
     return signed + struct.pack("!HH", 0x0008, 20) + hmac.digest(key.encode(), signed, "sha1")
-
-
-def subscribe(bob: Participant, alice: Participant) -> OutSlot:
-    producer = Producer(PublishedTrack(sid=new_track_sid(), client_id="x", kind=TrackKind.VIDEO), "PA", lambda _: None)
-    producer.bind(next(s for s in alice.connection.sections if s.kind == "video").streams)
-    section = next(s for s in bob.connection.sections if s.kind == "video")
-    consumer = Consumer(producer, "s1")
-    section.consumer = consumer
-    consumer.slot = bob.connection.new_slot(section)
-    consumer.go_live()
-    return consumer.slot
 
 
 @pytest.fixture

@@ -2,29 +2,15 @@
 
 import pytest
 
-from appliance.media_engine import Direction, PublishedTrack, TrackKind
+from appliance.media_engine import Direction, TrackKind
 from appliance.sfu import rtcp
-from appliance.sfu.consumer import Consumer, OutSlot
 from appliance.sfu.link_meter import INTERVAL_S, LinkMeter
-from appliance.sfu.producer import Producer
-from appliance.sids import new_track_sid
-from tests.support.sfu_harness import Harness, Participant, write_rtp
+from tests.support.sfu_harness import Harness, Participant, subscribe, write_rtp
 
 VIDEO, AUDIO = 2001, 1001  # SSRCs in the offer
 VP8, OPUS = 96, 111
 KEYFRAME = b"\x10\x00" + bytes(98)
 UP, DOWN = (Direction.SEND, TrackKind.VIDEO), (Direction.RECEIVE, TrackKind.VIDEO)
-
-
-def subscribe(bob: Participant, alice: Participant) -> OutSlot:
-    producer = Producer(PublishedTrack(sid=new_track_sid(), client_id="x", kind=TrackKind.VIDEO), "PA", lambda _: None)
-    producer.bind(next(s for s in alice.connection.sections if s.kind == "video").streams)
-    section = next(s for s in bob.connection.sections if s.kind == "video")
-    consumer = Consumer(producer, "s1")
-    section.consumer = consumer
-    consumer.slot = bob.connection.new_slot(section)
-    consumer.go_live()
-    return consumer.slot
 
 
 @pytest.fixture
