@@ -9,21 +9,23 @@ What is touched, why, and for how long it has been so (media-engine.md 5, 8; kio
     sender's _next_encoded_frame              the loudness of sound that comes encoded (RFC 6464)
     sender's _track_id, _stream_id            `a=msid` names the track as signaling does
     transceiver's _set_mid, _set_mline_index  an offer we drop must not leave its transceivers to the server's offer
-    gatherer's ICE connection                 loopback addresses, larger socket buffers, when something was heard
+    gatherer's ICE connection                 loopback addresses, larger socket buffers, when something was heard,
+                                              checks that are repeated steadily
 
 The names are checked when this module is imported, so that another aiortc fails at once and says why.
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import aioice
 import aioice.ice
+import aioice.stun
 from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
 from aiortc.rtcdtlstransport import RtpRouter
 from aiortc.rtcicetransport import RTCIceGatherer
@@ -56,6 +58,12 @@ SMALLEST_BITRATE_CHANGE = 0.1
 CONSENT_INTERVAL_S = 2
 """Between ICE consent checks (RFC 7675), so that something is heard even where no media flows; aioice's are 5 s."""
 
+CHECK_REPEATS = 2
+"""Of an ICE check before its intervals begin anew: after 0, 0.5 and 1.5 s, then after 3.5 …"""
+CHECK_ROUNDS = 10
+"""35 s in all, more than any connection waits. aioice alone doubles the interval up to 32 s (RFC 8489, 6.2.1), and is
+silent for as long where a path comes back; media has to be back within 5 s (kiosk.md 4, Reconnect)."""
+
 
 def _check_insides() -> None:
     """Raise ImportError naming everything that this aiortc lacks."""
@@ -66,6 +74,7 @@ def _check_insides() -> None:
             RTCRtpSender: ("_handle_rtcp_packet", "_next_encoded_frame"),
             RTCRtpTransceiver: ("_set_mid", "_set_mline_index"),
             aioice.Connection: ("get_component_candidates",),
+            aioice.ice.StunProtocol: ("request", "datagram_received"),
         }.items()
         for name in names
         if not hasattr(kind, name)
@@ -238,7 +247,7 @@ def name_sender(sender: RTCRtpSender, track_id: str) -> None:
 # --- negotiating -----------------------------------------------------------------------------------------------------
 
 
-@contextmanager
+@contextlib.contextmanager
 def kept_from_remote_offer(pc: RTCPeerConnection) -> Iterator[None]:
     """Keep transceivers of a dropped offer out of a remote one and of its answer.
 
@@ -303,10 +312,31 @@ def prepare_gathering(gatherer: RTCIceGatherer, *, loopback: bool) -> Hearing:
         for protocol in connection._protocols:
             _enlarge_buffers(protocol.transport.get_extra_info("socket"))
             hearing.listen_to(protocol)
+            _check_steadily(protocol)
         return candidates
 
     connection.get_component_candidates = gather
     return hearing
+
+
+def _check_steadily(protocol: Any) -> None:
+    """Let checks that nobody answers be repeated every two seconds at most, instead of ever more rarely."""
+    original = protocol.request
+
+    async def request(
+        message: aioice.stun.Message,
+        addr: tuple[str, int],
+        integrity_key: bytes | None = None,
+        retransmissions: int | None = None,
+    ) -> Any:
+        if retransmissions is not None:  # a consent check, which is not repeated
+            return await original(message, addr, integrity_key=integrity_key, retransmissions=retransmissions)
+        for _ in range(CHECK_ROUNDS - 1):
+            with contextlib.suppress(aioice.stun.TransactionTimeout):
+                return await original(message, addr, integrity_key=integrity_key, retransmissions=CHECK_REPEATS)
+        return await original(message, addr, integrity_key=integrity_key, retransmissions=CHECK_REPEATS)
+
+    protocol.request = request
 
 
 def _enlarge_buffers(udp: Any) -> None:

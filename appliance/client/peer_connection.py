@@ -61,6 +61,9 @@ logger = logging.getLogger(__name__)
 CONNECT_DEADLINE_S = 15.0
 """From the first answer to media that could flow; aioice alone would wait for ever for more candidates."""
 
+ANSWER_DEADLINE_S = 8.0
+"""From an offer that makes another connection to its answer; the service waits as long for one of ours."""
+
 SILENCE_LIMIT_S = 7.0
 """Without any packet for so long, answers to consent checks included, the path is dead; ICE itself takes 30 s more."""
 
@@ -144,6 +147,10 @@ class PeerConnection:
         """Make an offer as soon as the exchange allows, also without any track."""
         self._needs_offer = True
         self._wake.set()
+
+    def expect_answer(self, within_s: float) -> None:
+        """Fail where no exchange is complete by then."""
+        self._deadline = asyncio.get_running_loop().call_later(within_s, self._unanswered, within_s)
 
     def handle(self, state: PeerConnectionState) -> None:
         """Take what the server says of this peer connection."""
@@ -298,6 +305,8 @@ class PeerConnection:
         if not self._candidates_told:
             self._candidates_told = True
             self._tell_candidates(remote_sdp)
+            if self._deadline is not None:
+                self._deadline.cancel()
             self._deadline = asyncio.get_running_loop().call_later(CONNECT_DEADLINE_S, self._too_late)
         incoming = {
             transceiver.mid: self._incoming.get(transceiver.receiver) for transceiver in self._stack.getTransceivers()
@@ -385,6 +394,10 @@ class PeerConnection:
                 self._fail(MediaDTLSTransportFailedError())
             case "failed" | "closed":
                 self._fail(MediaConnectionError())
+
+    def _unanswered(self, within_s: float) -> None:
+        if not self.was_answered:
+            self._fail(MediaConnectionError(f"the service answered no offer within {within_s:g} s"))
 
     def _too_late(self) -> None:
         if not self.is_connected:

@@ -17,17 +17,21 @@ from typing import Protocol
 from aiortc import InvalidStateError, RTCDataChannel
 
 from appliance.backoff import KIOSK_RECONNECT_STEPS_S, Backoff
+from appliance.client import peer_connection
 from appliance.client.encoded_media import IncomingMedia
 from appliance.client.link_report import Counters
 from appliance.client.local_tracks import LocalTrack
 from appliance.client.network import own_addresses
 from appliance.client.peer_connection import PeerConnection, PeerConnectionSettings
-from appliance.errors import RoomError
+from appliance.errors import MediaConnectionError, RoomError
 from appliance.media_engine import DescriptionType, PeerConnectionState
 
 logger = logging.getLogger(__name__)
 
 CHECK_INTERVAL_S = 1.0
+
+REPLACEMENT_S = 2.0
+"""A connection that the service replaces is not missed for so long; after that the application is told."""
 
 MESSAGES_WAITING = 100
 """Messages that arrive before we know whose channel it is are kept so many deep."""
@@ -103,7 +107,9 @@ class RoomMedia:
         self._channels: dict[str, IncomingChannel] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._backoff = Backoff(Random(), KIOSK_RECONNECT_STEPS_S)
+        self._unanswered = 0  # connections in a row whose offer the service did not answer
         self._retry: asyncio.TimerHandle | None = None
+        self._missed: asyncio.TimerHandle | None = None
         self._watching: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -129,12 +135,14 @@ class RoomMedia:
                 continue
             description = state.description
             if description is not None and description.type is DescriptionType.CLOSE:
-                self._drop(state.id)
+                self._closed_by_service(state.id)
                 continue
             connection = self._connections.get(state.id)
             if connection is None and description is None:
                 continue
-            (connection or self._add(state.id)).handle(state)
+            (connection or self._add_for_service(state.id)).handle(state)
+        if not self._connections and self._retry is None:
+            self._try_again_later()  # nothing else would bring media back
 
     def keep_only(self, states: Sequence[PeerConnectionState]) -> None:
         """A `synced` listed connections: others are closed (signaling.md 2.8).
@@ -159,10 +167,12 @@ class RoomMedia:
         """Give all connections up and make a new one with all tracks: the network under them has changed."""
         if self._closed:
             return
+        self._cancel_retry()
         for connection in tuple(self._connections.values()):
-            self._listener.send(PeerConnectionState(id=connection.id, description=connection.close_description()))
-            self._drop(connection.id)
-        self._add(None).offer()
+            self._give_up(connection)
+        connection = self._add(None)
+        connection.offer()
+        self._expect_answer(connection)
 
     @property
     def connections(self) -> tuple[PeerConnection, ...]:
@@ -176,8 +186,8 @@ class RoomMedia:
     async def close(self) -> None:
         """End every connection and wait for it."""
         self._closed = True
-        if self._retry is not None:
-            self._retry.cancel()
+        self._cancel_retry()
+        self._not_missed()
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
@@ -209,17 +219,21 @@ class RoomMedia:
     def connected(self, connection: PeerConnection) -> None:
         logger.info("media connected over %s", connection.id)
         self._backoff.reset()
+        self._unanswered = 0
+        self._not_missed()
         self._listener.media_connected()
 
     def failed(self, connection: PeerConnection, error: RoomError) -> None:
         if self._closed or connection.id not in self._connections:
             return
         logger.warning("media lost on %s: %s (%d)", connection.id, error, error.code)
+        if connection is not next(reversed(self._connections.values())):
+            self._give_up(connection)  # another has its place already, and says by itself how it fares
+            return
+        self._unanswered += not connection.was_answered
+        self._not_missed()
         self._listener.media_failed(error)
-        if self._retry is not None:
-            self._retry.cancel()
-        delay_s = self._backoff.next_delay_s()
-        self._retry = asyncio.get_running_loop().call_later(delay_s, self.replace)
+        self._try_again_later()
 
     def track_failed(self, track: LocalTrack, error: RoomError) -> None:
         self._listener.track_failed(track, error)
@@ -228,6 +242,50 @@ class RoomMedia:
         if self._channels.get(channel.label) is channel:
             del self._channels[channel.label]
             channel.on_closed()
+
+    # --- one connection for another ---------------------------------------------------------------------------------
+
+    def _try_again_later(self) -> None:
+        self._cancel_retry()
+        self._retry = asyncio.get_running_loop().call_later(self._backoff.next_delay_s(), self.replace)
+
+    def _cancel_retry(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+
+    def _closed_by_service(self, id: str) -> None:
+        connection = self._connections.get(id)
+        if connection is not None and connection.is_connected and self._missed is None:
+            loop = asyncio.get_running_loop()
+            self._missed = loop.call_later(REPLACEMENT_S, self._miss)
+        self._drop(id)
+
+    def _miss(self) -> None:
+        self._missed = None
+        self._listener.media_failed(MediaConnectionError("the service gave the media connection up"))
+
+    def _not_missed(self) -> None:
+        if self._missed is not None:
+            self._missed.cancel()
+            self._missed = None
+
+    def _add_for_service(self, id: str) -> PeerConnection:
+        """Make the connection that the service asks for; it answers none that we have offered meanwhile (4.7)."""
+        self._cancel_retry()
+        for older in [each for each in self._connections.values() if not each.was_answered]:
+            self._give_up(older)
+        connection = self._add(id)
+        self._expect_answer(connection)
+        return connection
+
+    def _expect_answer(self, connection: PeerConnection) -> None:
+        # Twice as long each time: a service that is slow, and no more than that, gets there.
+        connection.expect_answer(peer_connection.ANSWER_DEADLINE_S * 2**self._unanswered)
+
+    def _give_up(self, connection: PeerConnection) -> None:
+        self._listener.send(PeerConnectionState(id=connection.id, description=connection.close_description()))
+        self._drop(connection.id)
 
     def _add(self, id: str | None) -> PeerConnection:
         for older in self._connections.values():

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import ParamSpec
 
 from appliance.errors import RemoteProtocolError
 from appliance.media_engine import (
@@ -44,6 +45,8 @@ from appliance.sfu.transport import SecureTransport
 from appliance.sids import ParticipantSid, TrackSid
 
 logger = logging.getLogger(__name__)
+
+Arguments = ParamSpec("Arguments")
 
 LINGER_S = 2.0
 """A connection that the client is told to close is ended a little later: DTLS must not tell it first (4.7)."""
@@ -152,6 +155,8 @@ class Peer:
     def resync(self, states: Sequence[PeerConnectionState]) -> tuple[PeerConnectionState, ...]:
         if not self._pc_id:
             self._ask_for_offer(states)
+        if states and self._connection is not None and self._pc_id not in {state.id for state in states}:
+            self._client_closed(self._pc_id)  # it lists all that it has: the farewell went down with a socket (2.9)
         before = self._answer
         replies = [reply for state in states if (reply := self._described(state, again=True)) is not None]
         if self._connection is not None and self._answer is before and self._patience.is_silent(self._now()):
@@ -280,14 +285,24 @@ class Peer:
         self._asked_id = ""
         self._patience.replaced(self._now())
         self._revision = 0
-        self._connection = self._connect(
+        made: Connection | None = None
+
+        def of_this_one(take: Callable[Arguments, None]) -> Callable[Arguments, None]:
+            # One that was given up goes on for a while; what comes of it says nothing of the one in its place.
+            def if_it_lives(*arguments: Arguments.args, **named: Arguments.kwargs) -> None:
+                if made is self._connection:
+                    take(*arguments, **named)
+
+            return if_it_lives
+
+        made = self._connection = self._connect(
             self._policy,
             ConnectionEvents(
-                ready=self._ready,
-                ended=self._ended,
-                streams_found=self._bind_publications,
-                data_ready=self._data_ready,
-                channel_opened=self._relay.channel_opened,
+                ready=of_this_one(self._ready),
+                ended=of_this_one(self._ended),
+                streams_found=of_this_one(self._bind_publications),
+                data_ready=of_this_one(self._data_ready),
+                channel_opened=of_this_one(self._relay.channel_opened),
             ),
         )
 

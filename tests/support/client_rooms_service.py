@@ -22,8 +22,9 @@ from tests.support.migrated import migrated_sqlite
 class RunningRooms:
     """The service, its address, and what an application server could do with it."""
 
-    def __init__(self, service: RoomsService, url: str, requests: list[web.Request]) -> None:
+    def __init__(self, service: RoomsService, engine: EmbeddedEngine, url: str, requests: list[web.Request]) -> None:
         self.service = service
+        self.engine = engine
         self.url = url
         self._requests = requests
 
@@ -71,7 +72,7 @@ async def running_rooms(
         await web.TCPSite(runner, host, 0).start()
         watching = asyncio.create_task(service.run())
         try:
-            yield RunningRooms(service, f"http://{host}:{runner.addresses[0][1]}", requests)
+            yield RunningRooms(service, engine, f"http://{host}:{runner.addresses[0][1]}", requests)
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)

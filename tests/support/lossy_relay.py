@@ -19,6 +19,8 @@ class Weather:
 
     `down_bps`: what the way to the clients carries in all, as a thin line does: what comes faster waits, and is lost
     where it would wait longer than `queue_s`. It may be changed while the relay runs.
+
+    `ways`: which directions lose, "up" from the clients, "down" to them.
     """
 
     loss: float = 0.0
@@ -28,6 +30,7 @@ class Weather:
     reorder_by_s: float = 0.02
     down_bps: float | None = None
     queue_s: float = 0.3
+    ways: tuple[str, ...] = ("up", "down")
 
 
 @dataclass(slots=True)
@@ -49,6 +52,7 @@ class LossyRelay:
     weather: Weather
     seed: int = 1
     subject_to: Callable[[bytes], bool] = lambda data: 127 < data[0] < 192
+    spared: set[Address] = field(default_factory=set)
     up: _Counters = field(default_factory=_Counters)
     down: _Counters = field(default_factory=_Counters)
     _random: Random = field(default_factory=Random)
@@ -90,16 +94,22 @@ class LossyRelay:
         if back is None:
             back = self._backs[client] = self._socket()
             asyncio.get_running_loop().add_reader(back, self._from_server, back, client)
-        self._pass(data, back, self.server, self.up)
+        self._pass(data, back, self.server, self.up, client)
 
     def _from_server(self, back: socket.socket, client: Address) -> None:
         if self._front is not None:
-            self._pass(back.recv(4096), self._front, client, self.down)
+            self._pass(back.recv(4096), self._front, client, self.down, client)
 
-    def _pass(self, data: bytes, sock: socket.socket, to: Address, counters: _Counters) -> None:
+    @property
+    def clients(self) -> set[Address]:
+        """The addresses from which anything has come so far."""
+        return set(self._backs)
+
+    def _pass(self, data: bytes, sock: socket.socket, to: Address, counters: _Counters, client: Address) -> None:
         delay = self.weather.delay_s
-        if self.subject_to(data):
-            if self._random.random() < self.weather.loss:
+        if self.subject_to(data) and client not in self.spared:
+            loses = ("down" if counters is self.down else "up") in self.weather.ways
+            if loses and self._random.random() < self.weather.loss:
                 counters.lost += 1
                 return
             if self._random.random() < self.weather.reorder:

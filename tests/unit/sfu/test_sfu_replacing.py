@@ -145,6 +145,33 @@ async def test_whose_signaling_is_away_is_neither_replaced_nor_given_up_and_gets
     await bob.peer.close()
 
 
+async def test_who_lists_another_connection_on_return_has_given_the_one_before_up() -> None:
+    table = Table()
+    alice = table.seat("PAalice")
+    alice.join((VIDEO,), offer=CHROMIUM_OFFER)
+    await alice.told()
+    alice.peer.went_away()
+    table.now = 2.0
+
+    [answered] = alice.peer.resync((state("offer", 1, CHROMIUM_OFFER, pc="another"),))
+
+    assert answered.id == "another"
+    assert answered.description
+    assert (answered.description.type, answered.description.revision) == ("answer", 1)
+    assert table.router.find(VIDEO.sid) is not None
+    await alice.peer.close()
+
+
+async def test_who_lists_nothing_on_return_keeps_its_connection() -> None:
+    alice = Table().seat("PAalice")
+    alice.join(offer=CHROMIUM_OFFER)
+    await alice.told()
+    alice.peer.went_away()
+
+    assert [kept.id for kept in alice.peer.resync(())] == ["pc"]
+    await alice.peer.close()
+
+
 async def test_who_restarts_ice_on_return_keeps_its_connection() -> None:
     table = Table()
     alice = table.seat("PAalice")
@@ -186,6 +213,26 @@ async def test_who_closed_its_connection_and_makes_none_is_asked_for_one() -> No
     [asked] = (await alice.negotiated()).peer_connections
     assert asked.description == Description(type=DescriptionType.CREATE_OFFER, revision=1)
     assert asked.id != "pc"
+    await alice.peer.close()
+
+
+async def test_the_farewell_of_a_replaced_connection_says_nothing_of_the_one_that_is_on_its_way() -> None:
+    table = Table()
+    alice = table.seat("PAalice")
+    alice.join((VIDEO,), offer=CHROMIUM_OFFER)
+    await alice.told()
+    old = alice.peer._connection
+    assert old is not None
+    alice.peer._patience.heard(1.0)
+    table.now = 14.0
+    alice.peer.tick(14.0)
+    new_id = replacement(await alice.negotiated())
+    alice.peer.describe((state("offer", 2, CHROMIUM_OFFER, pc=new_id),))
+    await alice.told()
+
+    old._events.ended("DTLS closed by the client")
+
+    assert await alice.told() == []
     await alice.peer.close()
 
 
