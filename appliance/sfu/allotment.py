@@ -138,8 +138,13 @@ class Allotment:
         limit = self._wishes.profile.max_bitrate_bps if self._wishes.profile is not None else None
         most_bps = float("inf") if limit is None else float(limit)
         room_bps = min(budget.allowed_bps * _FOR_RESENDING, most_bps)
-        most = allocate(videos, room_bps, sharing)
-        safe = allocate(videos, min(room_bps / MARGIN, most_bps), sharing)
+        ideal = allocate(videos, most_bps, sharing)
+        safe_bps = min(room_bps / MARGIN, most_bps)
+        if cost_of(videos, ideal) < safe_bps:
+            most = safe = ideal  # what fits whole is shared the same way, however much more is allowed
+        else:
+            most = allocate(videos, room_bps, sharing)
+            safe = allocate(videos, safe_bps, sharing)
         now_at = {
             video.sid: OFF if given is None else place_of(video.steps, given)
             for video in videos
@@ -149,7 +154,6 @@ class Allotment:
         self._given = {
             video.sid: None if places[video.sid] == OFF else video.steps[places[video.sid]] for video in videos
         }
-        ideal = allocate(videos, most_bps, sharing)
 
         def on_the_wire(video_bps: float) -> float:
             return MARGIN * video_bps / _FOR_RESENDING

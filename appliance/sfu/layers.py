@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple, TypeVar
 from appliance.media_engine import Dimensions
 from appliance.sfu.history import MASK, SIZE, Entry
 from appliance.sfu.picture_size import picture_size
-from appliance.sfu.vp8 import read_packet
+from appliance.sfu.vp8 import temporal_layer
 
 Key = TypeVar("Key", bound=str)
 
@@ -68,9 +68,10 @@ class LayerMeter:
             entry = entries[index & MASK]
             if entry is None or entry[0] != index or not entry[3]:
                 continue
-            self.size = picture_size(codec, entry[3]) or self.size
-            if codec == "VP8" and (packet := read_packet(entry[3])) is not None:
-                self._temporal[packet.temporal] += len(entry[3])
+            payload = entry[3]
+            self.size = picture_size(codec, payload) or self.size
+            if codec == "VP8":
+                self._temporal[temporal_layer(payload)] += len(payload)
         self._looked_to = highest_index
 
     def count(self, total_bytes: int, now: float) -> None:

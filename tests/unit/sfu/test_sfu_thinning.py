@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from appliance.media_engine import Dimensions
 from appliance.sfu.thinning import ALL_LAYERS, Thinner
-from appliance.sfu.vp8 import Numbers, keyframe_size, read_packet, with_numbers
+from appliance.sfu.vp8 import Numbers, keyframe_size, read_packet, temporal_layer, with_numbers
 from tests.support.vp8_packets import vp8_packet
 
 PATTERN = ((0, True), (2, True), (1, True), (2, False), (0, False), (2, False), (1, False), (2, False))
@@ -167,3 +167,12 @@ def test_no_payload_breaks_it(payload: bytes) -> None:
     thinner = Thinner(0, 10, 0, 1)
     thinner.take(11, 3000, payload)
     thinner.take(12, 6000, payload)
+
+
+@given(st.binary(min_size=1, max_size=12))
+def test_the_quick_look_at_a_temporal_layer_says_what_the_whole_reading_says(payload: bytes) -> None:
+    packet = read_packet(payload)
+    if packet is not None:
+        assert temporal_layer(payload) == packet.temporal
+    else:
+        assert 0 <= temporal_layer(payload) <= 3
