@@ -374,9 +374,6 @@ class Connection:
     def resend(self, slot: OutSlot, entry: Entry, sequence: int, timestamp_offset: int, now: float) -> None:
         self._port.path.resend(slot, entry, sequence, timestamp_offset, now)
 
-    def send_one(self, slot: OutSlot, marker: int, index: int, timestamp: int, payload: bytes, now: float) -> None:
-        self._port.path.send_one(slot, marker, index, timestamp, payload, now)
-
     def tick(self, now: float) -> None:
         """Do what is due: NACKs, key frame requests, transport-cc feedback, reports. Called every 50 ms or so."""
         if not self.is_ready:

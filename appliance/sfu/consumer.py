@@ -195,13 +195,6 @@ class OutSlot:
             wanted = ALL_LAYERS if self.temporal is None else self.temporal
             self.thinner = Thinner(self.index_offset, index, timestamp & TIMESTAMP_MASK, wanted, shift)
 
-    def send_thinned(self, index: int, marker: int, timestamp: int, payload: bytes, now: float) -> None:
-        """Send one packet of the source, unless its temporal layer is left out."""
-        assert self.thinner is not None
-        sent = self.thinner.take(index, timestamp, payload)
-        if sent is not None:
-            self.connection.send_one(self, marker, sent[0], timestamp + self.timestamp_offset, sent[1], now)
-
     def _aligned(self, old: InStream, new: InStream, timestamp: int) -> int | None:
         """Return our timestamp for one of `new`, another layer of the same picture; None where no reports tell."""
         reports = old.record.last_report, new.record.last_report

@@ -197,15 +197,21 @@ class PacketPath:
             for slot in stream.outs:
                 if index < slot.first_index:
                     continue
-                if slot.thinner is not None:  # upper temporal layers are left out: numbers change from packet to packet
-                    slot.send_thinned(index, marker, timestamp, payload, now)
-                    continue
+                thinner = slot.thinner
+                if thinner is None:
+                    number, sent, size = index + slot.index_offset, payload, count
+                else:  # upper temporal layers are left out: numbers change from packet to packet
+                    thinned = thinner.take(index, timestamp, payload)
+                    if thinned is None:
+                        continue
+                    number, sent = thinned
+                    size = len(sent)
                 slot.pack_header(
                     tx,
                     0,
                     0x90,
                     marker | slot.payload_type,
-                    (index + slot.index_offset) & SEQUENCE_MASK,
+                    number & SEQUENCE_MASK,
                     (timestamp + slot.timestamp_offset) & TIMESTAMP_MASK,
                     slot.ssrc,
                     slot.extension,
@@ -213,8 +219,8 @@ class PacketPath:
                     send_low,
                 )
                 body = slot.header_size
-                total = body + count
-                tx[body:total] = payload
+                total = body + size
+                tx[body:total] = sent
                 tx_length[0] = total
                 receiver = slot.connection
                 if srtp_protect(receiver.srtp_send, tx_memory, tx_length):
@@ -225,7 +231,7 @@ class PacketPath:
                     self.dropped += 1
                     continue
                 slot.packets += 1
-                slot.octets += count
+                slot.octets += size
                 forwarded += 1
         self.forwarded += forwarded
         return plain
@@ -262,35 +268,6 @@ class PacketPath:
         self._tx.length[0] = total
         if srtp_protect(connection.srtp_send, self._tx.memory, self._tx.length) == 0:
             self._send(connection, self._tx.length[0])
-
-    def send_one(self, slot: OutSlot, marker: int, index: int, timestamp: int, payload: bytes, now: float) -> bool:
-        """Send one packet of a slot under numbers that the caller gives; the slow form of what `receive` does."""
-        connection = slot.connection
-        total = slot.header_size + len(payload)
-        if slot.payload_type < 0 or connection.srtp_send is None or total > BUFFER_SIZE - TRAILER_SIZE:
-            return False
-        send_time = int(now * 262144) & 0xFFFFFF
-        slot.pack_header(
-            self._tx.view,
-            0,
-            0x90,
-            marker | slot.payload_type,
-            index & SEQUENCE_MASK,
-            timestamp & TIMESTAMP_MASK,
-            slot.ssrc,
-            slot.extension,
-            send_time >> 16,
-            send_time & 0xFFFF,
-        )
-        self._tx.view[slot.header_size : total] = payload
-        self._tx.length[0] = total
-        if srtp_protect(connection.srtp_send, self._tx.memory, self._tx.length):
-            return False
-        self._send(connection, self._tx.length[0])
-        slot.packets += 1
-        slot.octets += len(payload)
-        self.forwarded += 1
-        return True
 
     def send_padding(self, slot: OutSlot, size: int, now: float) -> bool:
         """Send `size` bytes of padding, 1 … 255, on the slot's stream of retransmissions, where it has one."""

@@ -37,13 +37,13 @@ class Thinner:
         "_highest",
         "_left_out",
         "_limit",
+        "_newest",
         "_offset",
         "_picture_passes",
         "_picture_timestamp",
         "_places",
         "_places_out",
         "_shift",
-        "last_numbers",
         "wanted",
     )
 
@@ -51,7 +51,7 @@ class Thinner:
         self, index_offset: int, highest_index: int, highest_timestamp: int, wanted: int, shift: Numbers = _NO_SHIFT
     ) -> None:
         self.wanted = wanted
-        self.last_numbers: Numbers | None = None  # of our last picture
+        self._newest = b""  # the payload that went out last
         self._base_index = self._highest = highest_index
         self._base_offset = self._offset = index_offset
         self._first_shift = self._shift = shift
@@ -68,33 +68,47 @@ class Thinner:
         return self._highest + self._offset
 
     def take(self, index: int, timestamp: int, payload: bytes) -> tuple[int, bytes] | None:
-        """Return our index for a packet of the source and its payload for the participant; None: it is left out."""
-        if index <= self._base_index:
-            return index + self._base_offset, self._dressed(read_packet(payload), payload, self._first_shift)
-        if index <= self._highest:
+        """Return our index for a packet of the source and its payload for the participant; None: it is left out.
+
+        Part of the packet path: what a packet does not need is not looked at.
+        """
+        highest = self._highest
+        if index <= highest:
             return self._take_late(index, timestamp, payload)
-        if index - self._highest <= _LARGEST_GAP:
-            for missing in range(self._highest + 1, index):
+        if 1 < index - highest <= _LARGEST_GAP:
+            for missing in range(highest + 1, index):
                 self._keep(missing)  # whether it would pass is not known: it gets a number, in case it still comes
         self._highest = index
-        packet = read_packet(payload)
+        packet = None
         if timestamp != self._picture_timestamp:
             self._picture_timestamp = timestamp
+            packet = read_packet(payload)
             self._picture_passes = packet is None or self._decide(packet, payload)
             if not self._picture_passes:
                 self._shift = Numbers(self._shift.picture + 1, self._shift.base)
                 self._left_out.append(timestamp)
+        shift = self._shift
         if not self._picture_passes:
             self._offset -= 1
-            self._places[index & MASK] = (index, -1, self._shift)
+            self._places[index & MASK] = (index, -1, shift)
             return None
-        self._keep(index)
-        dressed = self._dressed(packet, payload, self._shift)
-        if packet is not None:
-            self.last_numbers = numbers_of(dressed, packet) or self.last_numbers
-        return index + self._offset, dressed
+        ours = index + self._offset
+        self._places[index & MASK] = self._places_out[ours & MASK] = (index, ours, shift)
+        if shift != _NO_SHIFT:
+            payload = self._dressed(packet or read_packet(payload), payload, shift)
+        if payload:
+            self._newest = payload
+        return ours, payload
+
+    @property
+    def last_numbers(self) -> Numbers | None:
+        """How our last picture is numbered, None before the first."""
+        packet = read_packet(self._newest)
+        return None if packet is None else numbers_of(self._newest, packet)
 
     def _take_late(self, index: int, timestamp: int, payload: bytes) -> tuple[int, bytes] | None:
+        if index <= self._base_index:
+            return index + self._base_offset, self._dressed(read_packet(payload), payload, self._first_shift)
         place = self._places[index & MASK]
         if place is None or place[0] != index or place[1] < 0:
             return None
@@ -129,8 +143,6 @@ class Thinner:
 
     def again(self, index: int, timestamp: int, payload: bytes) -> bytes:
         """Return the payload of a packet that was found, as it went out the first time."""
-        if index <= self._base_index:
-            return self._dressed(read_packet(payload), payload, self._first_shift)
         late = self._take_late(index, timestamp, payload)
         return b"" if late is None else late[1]
 

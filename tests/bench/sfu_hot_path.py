@@ -1,14 +1,16 @@
 """The packet path alone: encrypted datagrams in, encrypted datagrams out, with a network that costs nothing.
 
-    python -m tests.bench.sfu_hot_path [--fan-out 0 1 3 9] [--packets 20000] [--profile]
+    python -m tests.bench.sfu_hot_path [--fan-out 0 1 3 9] [--packets 20000] [--thinned 0 1 2 3] [--profile]
 
 What is left is Python and libsrtp. The difference between two fan-outs is a copy, the rest is a packet that came in. Of
-use beside another version of the same minute.
+use beside another version of the same minute. `--thinned`: and what it is where subscribers get the picture's temporal
+layers up to this one only; 3, all of them again, is what a subscriber costs that was on a narrow line once.
 """
 
 import argparse
 import cProfile
 import time
+from itertools import product
 from random import Random
 from typing import Any, cast
 
@@ -21,11 +23,14 @@ from appliance.sfu.description import read_description
 from appliance.sfu.port import MediaPort
 from appliance.sfu.producer import Producer
 from appliance.sids import new_track_sid
-from tests.bench.sfu_streams import PLAIN, vp8_payload
+from tests.bench.sfu_streams import PLAIN
 from tests.support.sfu_harness import CERTIFICATE, CHROMIUM_OFFER, write_rtp
+from tests.support.vp8_packets import vp8_packet
 
 VIDEO_PER_AUDIO = 18  # of five: 180 video and 50 audio packets a second
 TICK_S = 0.05
+PATTERN = ((0, True), (2, True), (1, True), (2, False), (0, False), (2, False), (1, False), (2, False))
+"""(temporal layer, needs the base layer alone) of the pictures, as Chromium 156 sends them."""
 
 
 class FreeSocket:
@@ -56,7 +61,7 @@ def session(kind: int, key: bytes) -> Session:
 
 
 def recording(count: int, key: bytes) -> list[bytes]:
-    """Return what a browser with camera and microphone sends, encrypted."""
+    """Return what a browser with camera and microphone sends, encrypted; three temporal layers, as in simulcast."""
     up = session(Policy.SSRC_ANY_OUTBOUND, key)
     packets = []
     video = audio = 0
@@ -64,7 +69,9 @@ def recording(count: int, key: bytes) -> list[bytes]:
         extensions = {2: bytes(3), 3: (number & 0xFFFF).to_bytes(2)}
         if number % 23 < VIDEO_PER_AUDIO:
             frame, place = divmod(video, 6)
-            payload = vp8_payload(PLAIN[0], frame, first=place == 0, key=frame == 0, mark=bytes(8))
+            temporal, is_sync = PATTERN[frame % len(PATTERN)]
+            head = vp8_packet(frame, temporal, sync=is_sync, first=place == 0, key=frame == 0 and place == 0)
+            payload = head + bytes(PLAIN[0].size)
             packet = write_rtp(96, video, frame * 3000, 2001, payload, marker=place == 5, extensions=extensions)
             video += 1
         else:
@@ -75,9 +82,12 @@ def recording(count: int, key: bytes) -> list[bytes]:
 
 
 class Stage:
-    """One who publishes, `fan_out` who receive, all keys known."""
+    """One who publishes, `fan_out` who receive, all keys known.
 
-    def __init__(self, fan_out: int, packets: int) -> None:
+    `thinned`: the highest temporal layer of the picture that they get, None where none was ever left out.
+    """
+
+    def __init__(self, fan_out: int, packets: int, thinned: int | None = None) -> None:
         up = Random(1).randbytes(44)
         self.packets = packets
         self.socket = cast(Any, FreeSocket(recording(packets, up), ("127.0.0.1", 2000)))
@@ -92,6 +102,7 @@ class Stage:
                 place = other.sections.add_media(section.kind)
                 place.consumer = consumer = Consumer(producer, "s")
                 consumer.slot = other.new_slot(place)
+                consumer.slot.thin(thinned)
                 consumer.go_live()
         self.connections = [publisher, *others]
 
@@ -144,18 +155,20 @@ def main() -> None:
     parser.add_argument("--fan-out", type=int, nargs="+", default=[0, 1, 3, 9])
     parser.add_argument("--packets", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--thinned", type=int, nargs="+", default=[])
     parser.add_argument("--profile", action="store_true")
     given = parser.parse_args()
-    for fan_out in given.fan_out:
-        stages = [Stage(fan_out, given.packets) for _ in range(given.rounds)]
+    for fan_out, thinned in product(given.fan_out, (None, *given.thinned)):
+        stages = [Stage(fan_out, given.packets, thinned) for _ in range(given.rounds)]
         if given.profile:
             cProfile.runctx("stages[0].run()", {}, {"stages": stages}, sort="tottime")
             continue
         least = min(stage.run() for stage in stages)
         idle = ticks(stages[0]) / 2000 * 20 / (fan_out + 1)
         forwarded = stages[0].port.path.forwarded
+        layers = "" if thinned is None else f", temporal layers up to {thinned}"
         print(  # noqa: T201
-            f"fan-out {fan_out}: {least / given.packets * 1e6:.2f} us a packet in, {forwarded} out; "
+            f"fan-out {fan_out}{layers}: {least / given.packets * 1e6:.2f} us a packet in, {forwarded} out; "
             f"ticks {idle * 1e6:.0f} us a second and participant"
         )
 
