@@ -1,4 +1,4 @@
-"""One browser for all end-to-end tests; a fresh stack and a fresh browser profile for each that asks."""
+"""One browser for all end-to-end tests, a fresh profile for each; a stack of its own where its module has none."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,12 +41,20 @@ def open_application(browser: Browser, application_address: str) -> Iterator[Cal
 
 
 @pytest.fixture
-def stack(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
+def stack(tmp_path: Path) -> Iterator[Stack]:
     with running_stack(tmp_path) as running:
         yield running
-        report = getattr(request.node, "report_call", None)
-        if report is not None and report.failed:
-            print(running.logs())  # noqa: T201  pytest shows it beside the failure
+
+
+@pytest.fixture(autouse=True)
+def logs_beside_a_failure(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Show what a test's programs said last, where it failed: of a stack of its own and of one for a whole module."""
+    names = [name for name in request.fixturenames if name.endswith("stack")]
+    stacks: set[Stack] = {request.getfixturevalue(name) for name in names}
+    yield
+    report = getattr(request.node, "report_call", None)
+    for stack in stacks if report is not None and report.failed else ():
+        print(stack.logs())  # noqa: T201  pytest shows it beside the failure
 
 
 @pytest.hookimpl(wrapper=True)

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser
 from tests.support.browser import FLAGS, Application
 from tests.support.coturn import TRANSPORTS, Coturn
 from tests.support.processes import wait_for
-from tests.support.programs_found import program
+from tests.support.programs_found import chromium
 from tests.support.signaling_proxy import Frame, Meddle
 from tests.support.stack import Stack
 from tests.support.wire_pages import Meeting, meeting_in, module_stack, moves
@@ -34,9 +34,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, coturn: Coturn) -> Iterator[
 @pytest.fixture(scope="module")
 def trusting(browser: Browser) -> Iterator[Browser]:
     """A browser that takes the relay's certificate, as it takes one that an authority has signed."""
-    launched = browser.browser_type.launch(
-        executable_path=program("chromium"), args=[*FLAGS, "--ignore-certificate-errors"]
-    )
+    launched = browser.browser_type.launch(executable_path=chromium(), args=[*FLAGS, "--ignore-certificate-errors"])
     yield launched
     launched.close()
 

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.support.browser import FLAGS
-from tests.support.programs_found import program
+from tests.support.programs_found import chromium, program
 from tests.support.rest_caller import RestCaller
 from tests.support.sdk_participant import SdkParticipant
 from tests.support.stack import Stack, running_stack
@@ -108,7 +108,7 @@ def test_the_line_for_the_browser_works_as_it_stands(
     # The guide's host is nobody's: its name leads to the service's HTTPS listener, whose certificate is its own.
     here = service.rooms.ready["https"].removeprefix("https://")
     flags = [*FLAGS, f"--host-resolver-rules=MAP {named} {here}", "--ignore-certificate-errors"]
-    with browser.browser_type.launch(executable_path=program("chromium"), args=flags) as other:
+    with browser.browser_type.launch(executable_path=chromium(), args=flags) as other:
         page = other.new_page()
         page.goto(application_address)
 

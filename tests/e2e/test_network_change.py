@@ -10,6 +10,7 @@ from appliance.web_files import web_folder
 from tests.support.browser import FLAGS, PAGES, Application
 from tests.support.net_spaces import SERVICE, TwoCables, two_cables
 from tests.support.processes import Program, appliance, wait_for
+from tests.support.programs_found import chromium
 from tests.support.stack import ROOM, Stack
 from tests.support.wire_pages import moves
 
@@ -54,8 +55,8 @@ def stack(tmp_path: Path, spaces: TwoCables) -> Iterator[Stack]:
 
 @pytest.fixture
 def near_browser(browser: Browser, spaces: TwoCables, tmp_path: Path) -> Iterator[Browser]:
-    chromium = str(spaces.launcher(tmp_path, "chromium"))
-    launched = browser.browser_type.launch(executable_path=chromium, args=[*FLAGS, "--no-proxy-server"])
+    launcher = str(spaces.launcher(tmp_path, chromium()))
+    launched = browser.browser_type.launch(executable_path=launcher, args=[*FLAGS, "--no-proxy-server"])
     yield launched
     launched.close()
 

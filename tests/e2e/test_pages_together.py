@@ -8,7 +8,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from appliance.web_files import web_folder
 from tests.support.processes import wait_for
-from tests.support.stack import ROOM, Stack
+from tests.support.rest_caller import RestCaller
+from tests.support.stack import ROOM, Stack, running_stack
 
 pytestmark = pytest.mark.browser
 
@@ -17,9 +18,12 @@ KIOSK_WAITS = f"""
 default_room = "{ROOM}"
 [video]
 source = "test"
+width = 640
+height = 360
+fps = 10
 [audio]
 input = "virtual"
-output = "virtual:{{recorder}}"
+output = "virtual"
 [display]
 mode = "dummy"
 """
@@ -31,6 +35,30 @@ Open = Callable[..., Page]
 def sdk() -> None:
     if not (web_folder("guest") / "vendor" / "twilio-video.min.js").exists():
         pytest.skip("the Video SDK is not there: ./run test fetches it where npm is installed")
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Rooms service, waiting kiosk and panel for all tests here."""
+    with running_stack(tmp_path_factory.mktemp("stack")) as running:
+        running.start_rooms()
+        running.start_kiosk(KIOSK_WAITS)
+        running.start_panel()
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def empty_room(stack: Stack) -> Iterator[None]:
+    """Leave nobody in the room for the next test: a page that is closed does not say that it goes."""
+    yield
+    call = RestCaller(stack)
+
+    def ended() -> bool:
+        for room in call("GET", "/v1/Rooms?Status=in-progress")["rooms"]:
+            call("POST", f"/v1/Rooms/{room['sid']}", {"Status": "completed"})
+        return stack.panel_state().get("state") == "idle"
+
+    wait_for("the kiosk waits again", ended)
 
 
 @pytest.fixture
@@ -58,9 +86,6 @@ def pages(browser: Browser) -> Iterator[Open]:
 @pytest.fixture
 def invitation(stack: Stack) -> str:
     """The address of the guest page with an invitation, as the kiosk gives it out, over plain HTTP on loopback."""
-    stack.start_rooms()
-    stack.start_kiosk(KIOSK_WAITS.format(recorder=stack.folder / "speaker.wav"))
-    stack.start_panel()
 
     def link() -> str | None:
         guest = stack.panel_state()["guest"]

@@ -16,15 +16,25 @@ pytestmark = pytest.mark.browser
 WIDTHS = {"phone": (360, 800), "tablet": (1280, 800)}
 
 
-@pytest.fixture
-def kiosk(tmp_path: Path) -> Iterator[FakeKiosk]:
-    with FakeKiosk(tmp_path / "control.sock") as running:
+@pytest.fixture(scope="module")
+def one_kiosk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeKiosk]:
+    with FakeKiosk(tmp_path_factory.mktemp("kiosk") / "control.sock") as running:
         yield running
 
 
 @pytest.fixture
-def panel(kiosk: FakeKiosk, tmp_path: Path) -> Iterator[Program]:
-    program = Program("panel", appliance("panel", "--socket", str(kiosk.path), "--bind", "127.0.0.1:0"), tmp_path)
+def kiosk(one_kiosk: FakeKiosk) -> FakeKiosk:
+    """The one kiosk, idle, of which nobody has asked anything yet."""
+    one_kiosk.become(kiosk_documents.idle())
+    one_kiosk.commands.clear()
+    return one_kiosk
+
+
+@pytest.fixture(scope="module")
+def panel(one_kiosk: FakeKiosk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """One panel for all pages: what it holds is the kiosk's state."""
+    folder = tmp_path_factory.mktemp("panel")
+    program = Program("panel", appliance("panel", "--socket", str(one_kiosk.path), "--bind", "127.0.0.1:0"), folder)
     program.arguments += ["--ready-file", str(program.ready_path)]
     with program:
         yield program
@@ -223,11 +233,11 @@ def test_a_kiosk_that_is_gone_is_said_plainly_and_its_return_mends_the_page(kios
 def test_a_panel_that_is_gone_is_said_plainly_and_its_return_mends_the_page(
     kiosk: FakeKiosk, panel: Program, opened: Opened
 ) -> None:
-    port = panel.ready["url"].rpartition(":")[2]
+    address = panel.ready["url"].removeprefix("http://").rstrip("/")
     panel.kill()
     expect(opened.page.get_by_role("alert")).to_contain_text("No connection to the kiosk.", timeout=15_000)
 
-    panel.arguments[panel.arguments.index("127.0.0.1:0")] = f"127.0.0.1:{port}"
+    panel.arguments[panel.arguments.index("--bind") + 1] = address
     panel.start()
 
     expect(opened.page.locator("#silence")).to_be_hidden(timeout=20_000)

@@ -11,7 +11,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from appliance.web_files import web_folder
-from tests.support.programs_found import program
+from tests.support.programs_found import chromium as chromium_found
 
 PAGES = Path(__file__).parents[1] / "e2e" / "pages"
 OLDER_SDK = PAGES.parent / "node" / "node_modules" / "twilio-video-2-32" / "dist" / "twilio-video.min.js"
@@ -37,7 +37,7 @@ FLAGS = (
 def chromium(*flags: str) -> Iterator[Browser]:
     """Start the system's Chromium without a window."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program("chromium"), args=[*FLAGS, *flags])
+        browser = playwright.chromium.launch(executable_path=chromium_found(), args=[*FLAGS, *flags])
         try:
             yield browser
         finally:

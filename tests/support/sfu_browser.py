@@ -24,7 +24,7 @@ from appliance.sfu.engine import EmbeddedEngine
 from appliance.sfu.peer import Peer
 from appliance.sids import RoomSid, TrackSid, new_participant_sid, new_track_sid
 from tests.support.browser import FLAGS
-from tests.support.programs_found import program
+from tests.support.programs_found import chromium as chromium_found
 
 _PAGE = Path(__file__).with_name("sfu_page.html")
 _ADDRESS = "http://localhost/"  # never asked for: the page is put in its place, and counts as secure
@@ -161,7 +161,7 @@ class BrowserClient:
 async def chromium() -> AsyncIterator[Browser]:
     """Start Chromium without a window, with a camera and a microphone of its own making."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program("chromium"), args=list(FLAGS))
+        browser = await playwright.chromium.launch(executable_path=chromium_found(), args=list(FLAGS))
         try:
             yield browser
         finally:
