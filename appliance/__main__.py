@@ -4,8 +4,10 @@ Each verb's module is imported when the verb is used, so that the rooms service 
 the other way round.
 """
 
+import gc
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import click
 
@@ -26,6 +28,21 @@ EXTRAS = {"kiosk": "kiosk", "panel": "kiosk", "rooms": "rooms", "demo": "kiosk,r
 """verb: the extras to install where a library is missing."""
 
 
+@contextmanager
+def collector_at_rest() -> Iterator[None]:
+    """Import without the garbage collector.
+
+    Nothing that an import makes is garbage, and walking all of it again and again is a tenth of a start.
+    """
+    at_work = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if at_work:
+            gc.enable()
+
+
 class LazyGroup(click.Group):
     """A click group that imports a verb's module only when somebody asks for it."""
 
@@ -37,7 +54,8 @@ class LazyGroup(click.Group):
             return None
         module, attribute, _ = VERBS[cmd_name]
         try:
-            command = getattr(importlib.import_module(module), attribute)
+            with collector_at_rest():
+                command = getattr(importlib.import_module(module), attribute)
         except ModuleNotFoundError as error:
             if error.name and error.name.split(".")[0] == "appliance":
                 raise

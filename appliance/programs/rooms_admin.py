@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from appliance.clock import rfc3339
 from appliance.errors import ConfigurationError
@@ -378,6 +376,10 @@ def _show(rows: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -
     if as_json:
         click.echo(json.dumps(rows, default=_plain))
         return
+    # Here, since the service starts from this module too and draws no tables.
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(*columns, box=None)
     for row in rows:
         table.add_row(*("" if row[name] is None else _plain(row[name]) for name in columns))

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,14 +40,17 @@ LIVE = LineOfLight(left_lit=True, right=RightHalf("connected"))
 IDLE = IdleScene(line=REST, name="Harbour", date="Tuesday, 3 March", clock="14:32")
 
 
-@contextmanager
+@pytest.fixture(scope="module")
 def x_server() -> Iterator[str]:
-    """Start Xvfb on a display of its own choice; skip where it is not installed."""
+    """Start Xvfb on a display of its own choice; skip where it is not installed.
+
+    It is told not to begin anew whenever its last client leaves: the next test's client would find it half awake.
+    """
     program = shutil.which("Xvfb")
     if program is None:
         pytest.skip("Xvfb is not installed, nothing to draw on by X11")
     server = subprocess.Popen(
-        [program, "-displayfd", "1", "-screen", "0", "1280x720x24", "-nolisten", "tcp"],
+        [program, "-displayfd", "1", "-screen", "0", "1280x720x24", "-nolisten", "tcp", "-noreset"],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     try:
@@ -68,9 +70,8 @@ def screen(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     elif request.param == "hdmi on dummy":
         yield HdmiScreen("dummy", reduced_motion=True)
     else:
-        with x_server() as display:
-            monkeypatch.setenv("DISPLAY", display)
-            yield HdmiScreen("x11", reduced_motion=True)
+        monkeypatch.setenv("DISPLAY", request.getfixturevalue("x_server"))
+        yield HdmiScreen("x11", reduced_motion=True)
 
 
 async def seen(screen: DrawThread) -> Image.Image:
@@ -245,6 +246,7 @@ async def test_after_five_failures_it_is_left_off(screen: DrawThread, monkeypatc
         raise RuntimeError("simulated")
 
     monkeypatch.setattr(drawing, "BEAT_S", 0.01)
+    monkeypatch.setattr(drawing, "PICTURE_WITHIN_S", 0.05)
     monkeypatch.setattr(Stack, "draw", fails)
     with screen.open(SIZE):
         screen.show(IDLE)
