@@ -80,7 +80,7 @@ async def find_camera(settings: VideoSettings, name: str = "Virtual camera") -> 
         case "none":
             return Found(None, "none", "video.source is none")
         case "test":
-            return Found(VirtualCamera(camera_settings(settings), name), name, "video.source is test")
+            return _virtual(settings, name, "video.source is test")
         case "csi":
             return _named(_csi(settings, rest), f"video.source is {settings.source}")
         case "usb":
@@ -93,8 +93,12 @@ async def find_camera(settings: VideoSettings, name: str = "Virtual camera") -> 
     if plugged:
         return _named(usb.UsbCamera(camera_settings(settings, plugged[0])), "the first USB camera")
     if kind == "auto_or_virtual":
-        return Found(VirtualCamera(camera_settings(settings), name), name, "no camera module and no USB camera here")
+        return _virtual(settings, name, "no camera module and no USB camera here")
     return Found(None, "none", "no camera module and no USB camera here")
+
+
+def _virtual(settings: VideoSettings, name: str, reason: str) -> Found[Camera | EncodedCamera]:
+    return Found(VirtualCamera(camera_settings(settings), name), "Virtual camera", reason)
 
 
 def _csi(settings: VideoSettings, number: str) -> Camera | EncodedCamera:

@@ -141,8 +141,7 @@ def _awake(state: KioskState, now: datetime, words: Words, wall: Wall) -> Scene:
         case Phase.IDLE:
             return _idle(state, now, words, light)
         case Phase.LEAVING:
-            room = state.room.name if state.room else _name(state)
-            below = words("leaving", room=room)
+            below = words("leaving", room=_room(state))
         case Phase.STOPPING:
             below = words("stopping")
         case _:
@@ -160,7 +159,22 @@ def spoken(light: LineOfLight, words: Words) -> LineOfLight:
 
 
 def _default_room(state: KioskState) -> str:
-    return state.device.default_room or state.rules.default_room
+    return called(state.device.default_room or state.rules.default_room, state.device.name)
+
+
+def called(room: str, kiosk: str) -> str:
+    """Return a room's name as its people know it: where the kiosk is named after the room, as the kiosk writes it.
+
+    The panel shows it by the same rule (web/panel/js/words.js).
+    """
+    return kiosk if room.casefold() == kiosk.casefold() else room
+
+
+def _room(state: KioskState) -> str:
+    """Return what the room is called that the kiosk is in or on the way to; without one, the kiosk's name."""
+    if state.room is not None:
+        return called(state.room.name, state.device.name)
+    return called(state.visit.room_name, state.device.name) if state.visit else _name(state)
 
 
 def _name(state: KioskState) -> str:
@@ -242,15 +256,14 @@ def _joining(state: KioskState, now: datetime, words: Words, light: LineOfLight,
         preview_label=words("join.preview"),
         self_view=_own_large(state, wall),
         label=label,
-        room=state.visit.room_name if state.visit else _name(state),
+        room=_room(state),
     )
 
 
 def _room_bar(state: KioskState, now: datetime, words: Words) -> Bar:
-    room = state.room.name if state.room else state.visit.room_name if state.visit else _name(state)
     return Bar(
         left_icons=("camera",),
-        left=room,
+        left=_room(state),
         left_tone="paper",
         people=1 + len(state.people),
         quality=bars(state.quality),

@@ -192,7 +192,7 @@ def kiosk_configuration(folder: Path, service: str, credentials: str, broker: st
     display = "width = 1280\nheight = 720" if desktop else ""
     return f"""# Written by the demo at each start.
 [device]
-id = "demo-1"
+id = "{ROOM}"
 name = "{ROOM.capitalize()}"
 
 [rooms_service]

@@ -55,6 +55,7 @@ async def test_auto_or_virtual_falls_back_to_the_test_card() -> None:
     settings = VideoSettings(source="auto_or_virtual", width=640, height=360, worker_command=NO_MODULE)
     found = await catalog.find_camera(settings, "Lobby")
     assert isinstance(found.device, VirtualCamera)
+    assert found.name == "Virtual camera"  # "Lobby" is what its picture says
     async with found.device.open():
         assert (await found.device.read()).height == 360
 

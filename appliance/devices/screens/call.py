@@ -64,10 +64,7 @@ def tile_group(tile: Tile, scale: Scale, width: float) -> Group:
     """Return one person: picture or initials, name tag, and the ring of who speaks."""
     place, full = tile.place, tile.look == "full"
     r = 0.0 if full else scale.geometry.tile_r
-    blank: list[Still] = [Panel(place, r, "raised")]
-    size = min(INITIALS * place.h, 24.0)
-    middle = place.y + place.h / 2 + size * CAPITAL / 2
-    blank.append(Words(place.x + place.w / 2, middle, tile.initials, "hero", "soft", size=size, anchor="middle"))
+    blank: list[Still] = [Panel(place, r, "raised"), _letters(tile, scale)]
     items: list[Item] = list(blank)
     if tile.slot is not None:
         items = [Picture(tile.slot, place, r, tuple(blank), bias=HEAD_BIAS if full else 0.5)]
@@ -80,10 +77,25 @@ def tile_group(tile: Tile, scale: Scale, width: float) -> Group:
     return Group(tile.key, place, tuple(items))
 
 
+def _letters(tile: Tile, scale: Scale) -> Words:
+    """Return the initials: in the middle; in a low tile in the middle of what the name tag leaves."""
+    place = tile.place
+    size = min(INITIALS * place.h, 24.0)
+    style = tag_style(tile, scale)
+    tag = style.inset + style.height if tile.name and tile.look not in ("full", "main") else 0.0
+    free = place.h - tag if (place.h - size * CAPITAL) / 2 < tag + 1 else place.h
+    baseline = place.y + free / 2 + size * CAPITAL / 2
+    return Words(place.x + place.w / 2, baseline, tile.initials, "hero", "soft", size=size, anchor="middle")
+
+
+def tag_style(tile: Tile, scale: Scale) -> TagStyle:
+    return TOUCH_TAG if scale.geometry.height == 60 else TAGS.get(tile.look, TAGS["tile"])
+
+
 def name_tag(tile: Tile, scale: Scale, width: float) -> list[Still]:
     """Return the tag with a name and, before it, whether the microphone is off; inverted while they speak."""
     touch = scale.geometry.height == 60
-    style = TOUCH_TAG if touch else TAGS.get(tile.look, TAGS["tile"])
+    style = tag_style(tile, scale)
     role: Role = "strong" if tile.speaking or tile.look == "main" else OWN_ROLE.get(tile.look, "name")
     ground, ink = ("paper", "ink") if tile.speaking or tile.look == "main" else ("ink", "paper")
     icon = style.size + style.gap if tile.microphone_off else 0.0

@@ -111,6 +111,10 @@
       fake.room.emit("participantDisconnected", participant);
     },
     dominant: (identity) => fake.room.emit("dominantSpeakerChanged", identity ? fake.find(identity) : null),
+    quality(level) {
+      fake.room.localParticipant.networkQualityLevel = level;
+      fake.room.localParticipant.emit("networkQualityLevelChanged", level, null);
+    },
     lose: () => fake.room.emit("reconnecting", Object.assign(new Error("Signaling connection disconnected"), { code: 53001 })),
     find_again: () => fake.room.emit("reconnected"),
     end: (code, message = "") => fake.room.emit("disconnected", fake.room, code ? Object.assign(new Error(message), { code }) : undefined),
@@ -135,10 +139,11 @@
         fake.connects.push({ token, ...options, tracks: options.tracks.map(({ kind }) => kind) });
         if (fake.refuse) throw Object.assign(new Error(fake.refuse.message ?? ""), { code: fake.refuse.code });
         const room = Object.assign(new Emitter(), { name: options.name, participants: new Map(), state: "connected" });
-        room.localParticipant = {
+        room.localParticipant = Object.assign(new Emitter(), {
+          networkQualityLevel: null,
           publishTrack: async (track) => fake.published.push(track.kind),
           unpublishTrack: (track) => fake.unpublished.push(track.kind),
-        };
+        });
         room.disconnect = () => room.emit("disconnected", room);
         fake.room = room;
         return room;

@@ -52,6 +52,18 @@ IN_ROOM = replace(
 )
 
 
+@pytest.mark.parametrize(
+    ("room", "kiosk", "shown"),
+    [("lobby", "Lobby", "Lobby"), ("HARBOUR", "Harbour", "Harbour"), ("lobby", "Hall 2", "lobby")],
+)
+def test_a_room_that_the_kiosk_is_named_after_is_called_as_the_kiosk_is(room: str, kiosk: str, shown: str) -> None:
+    device = replace(DEVICE, name=kiosk, default_room=room)
+    idle = scene(replace(IDLE, device=device), NOW, ENGLISH)
+    in_room = scene(replace(IN_ROOM, device=device, room=RoomView(name=room, sid="RM1")), NOW, ENGLISH)
+    assert idle.bar.hint == f"Hold [Leave] 2 s to join {shown}"
+    assert in_room.bar.left == shown
+
+
 def test_idle_says_name_date_time_how_to_join_and_that_nothing_is_open() -> None:
     guest = Guest(link="https://rooms.example/join/harbour#secret", address="rooms.example/join/harbour")
     made = scene(replace(IDLE, guest=guest), NOW, ENGLISH)

@@ -86,10 +86,17 @@ function drawCall() {
   const minutes = Math.floor((performance.now() - joinedAt) / 60_000);
   const how = [plural("call.people", people.length + 1), minutes > 0 && t("call.minutes", { n: minutes })];
   sayAt("how-long", how.filter(Boolean).join(", "));
-  const notice = session.reconnecting ? t("call.reconnecting") : performance.now() < complaint.until ? complaint.words : "";
+  const notice = noticeOf(session);
   one("#trouble").hidden = !notice;
   say(one("#trouble span"), notice);
   one("#call-leave").setAttribute("aria-label", t("call.leave_name"));
+}
+
+/** What is wrong now, in words, the gravest alone; "" if nothing is. */
+function noticeOf({ reconnecting, weak }) {
+  if (reconnecting) return t("call.reconnecting");
+  if (performance.now() < complaint.until) return complaint.words;
+  return weak ? t("call.weak") : "";
 }
 
 /** Show a key: what is, in word, icon, look and name. */
@@ -194,6 +201,7 @@ async function join() {
       wsServer: signalingUrl(location, visit.prefix),
       insights: false,
       dominantSpeaker: true,
+      networkQuality: true,
     });
     begin(connected);
     publishLate(tracks);

@@ -3,6 +3,7 @@
 import { Meter, Speakers } from "./loudness.js";
 
 const LISTEN_EVERY_MS = 100;
+const WEAK_UP_TO = 1; // of five levels of network quality: one bar, as on the wall
 
 /**
  * Events: "change" (anything that shows), "joined" and "left" (detail: the name), "refused" (detail: the SDK's error),
@@ -35,6 +36,7 @@ export class Session extends EventTarget {
       this.#tell("left", participant.identity);
       this.#tell("change");
     });
+    room.localParticipant.on("networkQualityLevelChanged", () => this.#tell("change"));
     room.on("dominantSpeakerChanged", (participant) => {
       this.#dominant = participant?.sid ?? null;
       this.#tell("change");
@@ -57,6 +59,12 @@ export class Session extends EventTarget {
 
   get name() {
     return this.#room.name;
+  }
+
+  /** Whether our own link is so bad that the others notice; not while it is unknown (null), or gone (0). */
+  get weak() {
+    const level = this.#room.localParticipant.networkQualityLevel;
+    return level > 0 && level <= WEAK_UP_TO;
   }
 
   /** Who else is here: `{ sid, name, video, audio, muted, away, speaking, main }`, in order of arrival. */

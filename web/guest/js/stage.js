@@ -27,11 +27,11 @@ export class Stage {
     for (const person of people) {
       const entry = this.#tiles.get(person.sid) ?? this.#add(person);
       const early = !person.main && beside++ < 2;
+      this.#look(entry, person.video);
       entry.tile.className = [
-        "stage", person.main && "main", early && "early", !person.video && "no-video",
+        "stage", person.main && "main", early && "early", !hasPicture(entry) && "no-video",
         person.speaking && "talks", person.away && "away",
       ].filter(Boolean).join(" ");
-      this.#look(entry, person.video);
       this.#listen(person);
       say(entry.name, person.name);
       say(entry.initials, initials(person.name));
@@ -58,6 +58,7 @@ export class Stage {
     const letters = build("span", { class: "initials", "aria-hidden": "true" });
     const tile = build("div", { class: "stage", role: "group" }, video, letters, build("span", { class: "tag", "aria-hidden": "true" }, off, name));
     const entry = { tile, video, name, off, initials: letters, track: null };
+    video.addEventListener("loadeddata", () => tile.classList.toggle("no-video", !hasPicture(entry)));
     this.#tiles.set(person.sid, entry);
     this.#place.append(tile);
     return entry;
@@ -94,3 +95,6 @@ export class Stage {
     this.#tiles.delete(sid);
   }
 }
+
+/** Until a track's first picture has come there is nothing to see of it: the initials stay. */
+const hasPicture = ({ track, video }) => track !== null && video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;

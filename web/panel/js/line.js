@@ -25,7 +25,15 @@ export function paintLine(line) {
 }
 
 function pill({ icon: name, word_key: key, tone, word }, place) {
-  return build("span", { class: `pill ${place} ${tone}` }, icon(name), build("span", {}, known(key) ? t(key) : (word ?? "")));
+  // Bars stand for a weak link here, as on the wall: one of four.
+  return build("span", { class: `pill ${place} ${tone}` }, name === "signal" ? bars(1) : icon(name), build("span", {}, known(key) ? t(key) : (word ?? "")));
+}
+
+/** Build four bars of which the first `shown` are solid; the others stay faint, so that the scale is seen. */
+export function bars(shown) {
+  const drawn = icon("signal");
+  for (const bar of [1, 2, 3, 4]) if (bar > shown) drawn.style.setProperty(`--b${bar}`, ".28");
+  return drawn;
 }
 
 /** Say the Line as a sentence, from the state it was made of. */

@@ -6,7 +6,7 @@ import { drawInvitation, drawPeople, copyInvitation } from "./people.js";
 import { drawLamps, wireFront } from "./front.js";
 import { drawWall, emptyWall } from "./wall.js";
 import { listen } from "./feed.js";
-import { CATALOGUES, clock, elapsed, plural, speak, spoken, t } from "./words.js";
+import { CATALOGUES, called, clock, elapsed, plural, speak, spoken, t } from "./words.js";
 
 const PAGES = ["control", "people", "front"];
 const BUSY_MS = 4000;
@@ -87,7 +87,7 @@ function announce(was, next) {
 // --- drawing
 
 function headline() {
-  const room = state.room?.name ?? state.default_room ?? "";
+  const room = called(state.room?.name ?? state.default_room ?? "", state.name);
   if (state.state === "in_room") return state.people.length ? plural("state.in_room", state.people.length) : t("state.alone");
   return t(`state.${state.state}`, { room }, state.state);
 }
@@ -157,7 +157,7 @@ function drawKeys(silent) {
   const join = one("#key-join");
   const canJoin = (state.state === "idle" || state.state === "error") && Boolean(state.default_room);
   join.hidden = !canJoin;
-  say(one("span", join), t(state.state === "error" ? "error.retry" : "join.default", { room: state.default_room }));
+  say(one("span", join), t(state.state === "error" ? "error.retry" : "join.default", { room: called(state.default_room ?? "", state.name) }));
   join.disabled = silent;
   one("#keys").hidden = !inCall;
 

@@ -1,8 +1,8 @@
 // The small wall: what hangs on the wall, with initials where people's pictures are. The page never shows those.
 
 import { build, icon, initials, one, rebuild } from "./dom.js";
-import { lineSentence, paintLine } from "./line.js";
-import { clock, day, plural, t } from "./words.js";
+import { bars, lineSentence, paintLine } from "./line.js";
+import { called, clock, day, plural, t } from "./words.js";
 
 const IN_CALL = new Set(["in_room", "leaving"]);
 const OWN_PICTURE = new Set(["joining", "reconnecting"]);
@@ -25,11 +25,13 @@ function scene(state, now) {
     const alone = state.people.length ? [] : [name(state), sub(t("people.alone"))];
     return [...alone, ...tiles(state), ownTile(state, false)];
   }
-  if (OWN_PICTURE.has(state.state)) return [name(state), sub(t(`state.${state.state}`, { room: state.room?.name ?? "" })), ownTile(state, true)];
+  if (OWN_PICTURE.has(state.state)) return [name(state), sub(t(`state.${state.state}`, { room: roomOf(state) })), ownTile(state, true)];
   if (state.state === "idle") return [name(state), build("div", { class: "clock" }, clock(now)), beside(state, now)];
   return [name(state), sub(t(`state.${state.state}`, {}, state.state))];
 }
 
+// On the way to a room, or in it: the room; else the kiosk, as on the wall.
+const roomOf = (state) => (state.room ? called(state.room.name, state.name) : state.name);
 const name = (state) => build("div", { class: "name" }, state.name);
 const sub = (text) => build("div", { class: "sub" }, text);
 
@@ -99,7 +101,7 @@ function foot(state, now) {
   if (state.camera_live) left.append(icon("camera"));
   if (state.mic_live && state.mic === "live") left.append(icon("mic"));
   if (state.state !== "idle") {
-    left.append(state.name);
+    left.append(roomOf(state));
     if (state.room && IN_CALL.has(state.state)) right.append(icon("people"), String(state.people.length + 1), ...signal(state.quality?.score));
     right.append(clock(now));
   }
@@ -107,16 +109,11 @@ function foot(state, now) {
 }
 
 /** The bars of the link: four, missing ones faint; none at all where nothing is known. */
-export function signal(score) {
-  if (score == null) return [];
-  const bars = icon("signal");
-  for (const bar of [1, 2, 3, 4]) if (bar > Math.max(1, score)) bars.style.setProperty(`--b${bar}`, ".28");
-  return [bars];
-}
+export const signal = (score) => (score == null ? [] : [bars(Math.max(1, score))]);
 
 function sentence(state) {
   if (state.state === "idle") return t("wall.idle");
-  if (!IN_CALL.has(state.state)) return t("wall.state", { state: t(`state.${state.state}`, { room: state.room?.name ?? "" }) });
+  if (!IN_CALL.has(state.state)) return t("wall.state", { state: t(`state.${state.state}`, { room: roomOf(state) }) });
   if (!state.people.length) return t("wall.alone");
   const talking = state.people.filter((person) => person.speaking).map((person) => t("wall.speaks", { name: person.name }));
   return [plural("wall.people", state.people.length), ...talking].join("; ");

@@ -314,6 +314,14 @@ export function speak(wanted) {
 
 export const spoken = () => language;
 
+/**
+ * A room's name as its people know it: where the kiosk is named after the room, as the kiosk writes it. The screen shows
+ * it by the same rule (appliance/kiosk/scenes.py). Pure.
+ */
+export function called(room, kiosk) {
+  return room.toLowerCase() === kiosk.toLowerCase() ? kiosk : room;
+}
+
 /** Return the words of a key; an unknown key gives the fallback, or itself, so that a gap is seen. */
 export function t(key, values = {}, fallback = key) {
   const text = CATALOGUES[language][key] ?? EN[key] ?? fallback;
