@@ -59,7 +59,11 @@ CONSENT_INTERVAL_S = 2
 """Between ICE consent checks (RFC 7675), so that something is heard even where no media flows; aioice's are 5 s."""
 
 CHECK_REPEATS = 2
-"""Of an ICE check before its intervals begin anew: after 0, 0.5 and 1.5 s, then after 3.5 …"""
+"""Of an ICE check before its intervals begin anew: after 0, 0.5 and 1.5 s, then after 3.5 …
+
+Of a consent check too, whose answer may take 3.5 s so. aioice alone waits half a second for it, gives up a path that is
+slower than that for a quarter of a minute; consent lasts for 30 s (RFC 7675, 5.1).
+"""
 CHECK_ROUNDS = 10
 """35 s in all, more than any connection waits. aioice alone doubles the interval up to 32 s (RFC 8489, 6.2.1), and is
 silent for as long where a path comes back; media has to be back within 5 s (kiosk.md 4, Reconnect)."""
@@ -320,7 +324,7 @@ def prepare_gathering(gatherer: RTCIceGatherer, *, loopback: bool) -> Hearing:
 
 
 def _check_steadily(protocol: Any) -> None:
-    """Let checks that nobody answers be repeated every two seconds at most, instead of ever more rarely."""
+    """Let checks that nobody answers be repeated, every two seconds at most instead of ever more rarely."""
     original = protocol.request
 
     async def request(
@@ -329,9 +333,8 @@ def _check_steadily(protocol: Any) -> None:
         integrity_key: bytes | None = None,
         retransmissions: int | None = None,
     ) -> Any:
-        if retransmissions is not None:  # a consent check, which is not repeated
-            return await original(message, addr, integrity_key=integrity_key, retransmissions=retransmissions)
-        for _ in range(CHECK_ROUNDS - 1):
+        rounds = CHECK_ROUNDS if retransmissions is None else 1  # one for a consent check: the next is soon due
+        for _ in range(rounds - 1):
             with contextlib.suppress(aioice.stun.TransactionTimeout):
                 return await original(message, addr, integrity_key=integrity_key, retransmissions=CHECK_REPEATS)
         return await original(message, addr, integrity_key=integrity_key, retransmissions=CHECK_REPEATS)

@@ -221,6 +221,7 @@ class RoomMedia:
         self._backoff.reset()
         self._unanswered = 0
         self._not_missed()
+        self._cancel_retry()  # it was given up, and made it after all
         self._listener.media_connected()
 
     def failed(self, connection: PeerConnection, error: RoomError) -> None:

@@ -84,6 +84,7 @@ class LossyRelay:
     def _socket(self) -> socket.socket:
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)  # what is lost here is lost on purpose alone
         sock.bind(("127.0.0.1", 0))
         return sock
 

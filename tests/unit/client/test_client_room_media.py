@@ -9,7 +9,7 @@ from appliance.client import peer_connection, room_media
 from appliance.client.local_tracks import LocalTrack
 from appliance.client.peer_connection import PeerConnectionSettings
 from appliance.client.room_media import RoomMedia
-from appliance.errors import RoomError
+from appliance.errors import MediaConnectionError, RoomError
 from appliance.media_engine import Description, DescriptionType, PeerConnectionState
 from tests.support.conditions import until
 
@@ -20,6 +20,7 @@ class Told:
 
     sent: list[tuple[str, str]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    recoveries: int = 0
 
     def send(self, state: PeerConnectionState) -> None:
         assert state.description is not None
@@ -29,7 +30,7 @@ class Told:
         return
 
     def media_connected(self) -> None:
-        raise AssertionError("there is no network here")
+        self.recoveries += 1
 
     def media_failed(self, error: RoomError) -> None:
         self.failures.append(str(error))
@@ -95,6 +96,23 @@ async def test_the_connection_that_the_service_asks_for_takes_the_place_of_one_t
 
     assert ids == ["theirs"]
     assert told.failures == []
+
+
+async def test_one_that_was_given_up_and_makes_it_after_all_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room_media, "KIOSK_RECONNECT_STEPS_S", (0.0,))
+    told = Told()
+    media = RoomMedia(PeerConnectionSettings(), told)
+    media.replace()
+    [first] = media.connections
+
+    media.failed(first, MediaConnectionError("too late"))
+    media.connected(first)
+    await until("its offer is out", lambda: told.sent == [("offer", first.id)])
+    kept = media.connections
+    await media.close()
+
+    assert kept == (first,)
+    assert (told.failures, told.recoveries) == (["too late"], 1)
 
 
 async def test_where_the_service_closes_all_there_is_another_one_is_offered() -> None:
