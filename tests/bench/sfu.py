@@ -14,9 +14,19 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Self
 
 from tests.bench.report import markdown, record
-from tests.bench.sfu_engines import JanusProcess, cpu_seconds, has_janus, janus_version, own_address, resident_mb
+from tests.bench.sfu_engines import (
+    JanusProcess,
+    cpu_seconds,
+    dropped_datagrams,
+    has_janus,
+    janus_version,
+    own_address,
+    resident_mb,
+    waited_seconds,
+)
 from tests.bench.sfu_load import Load, Order, Outcome, Room
 from tests.support.stack import Stack, running_stack
 
@@ -34,11 +44,19 @@ OURS, JANUS, JANUS_ONE = "ours", "Janus", "Janus, one loop"
 
 @dataclass(frozen=True)
 class Turn:
-    """One engine at one point, once. `load_percent`: CPU of the load generator, of one core."""
+    """One engine at one point, once.
+
+    `load` is the load generator. Percent are of one core; `waited`: it had work and got no core, since something else
+    had it. `dropped` are the datagrams that came to a full socket of the process.
+    """
 
     cpu_us: float
     cpu_percent: float
+    waited_percent: float
+    dropped: int
     load_percent: float
+    load_waited_percent: float
+    load_dropped: int
     rss_mb: float
     outcome: Outcome
 
@@ -110,18 +128,39 @@ def take_turn(
     load.begin(order)
     pid = found.pid(name)
     load.mark()
-    began, load_began = cpu_seconds(pid), cpu_seconds(load.pid)
+    before = _Usage.of(pid), _Usage.of(load.pid)
     _wait(seconds)
-    cpu, load_cpu = cpu_seconds(pid) - began, cpu_seconds(load.pid) - load_began
+    used, by_load = _Usage.of(pid).since(before[0]), _Usage.of(load.pid).since(before[1])
     rss = resident_mb(pid)
     outcome = load.finish()
+    percent = 100 / outcome.seconds
     return Turn(
-        cpu_us=cpu / max(1, outcome.delivered) * 1e6,
-        cpu_percent=100 * cpu / outcome.seconds,
-        load_percent=100 * load_cpu / outcome.seconds,
+        cpu_us=used.cpu_s / max(1, outcome.delivered) * 1e6,
+        cpu_percent=percent * used.cpu_s,
+        waited_percent=percent * used.waited_s,
+        dropped=used.dropped,
+        load_percent=percent * by_load.cpu_s,
+        load_waited_percent=percent * by_load.waited_s,
+        load_dropped=by_load.dropped,
         rss_mb=rss,
         outcome=outcome,
     )
+
+
+@dataclass(frozen=True)
+class _Usage:
+    """What a process has used up to now."""
+
+    cpu_s: float
+    waited_s: float
+    dropped: int
+
+    @classmethod
+    def of(cls, pid: int) -> Self:
+        return cls(cpu_seconds(pid), waited_seconds(pid), dropped_datagrams(pid))
+
+    def since(self, before: "_Usage") -> "_Usage":
+        return _Usage(self.cpu_s - before.cpu_s, self.waited_s - before.waited_s, self.dropped - before.dropped)
 
 
 def _wait(seconds: float) -> None:
@@ -184,6 +223,8 @@ def rows_of(turns: Mapping[tuple[str, str], Sequence[Turn]]) -> list[list[str]]:
                 f"{median([o.latency_ms['p50'] for o in outcomes if o.latency_ms]):.2f}",
                 f"{median([o.latency_ms['p99'] for o in outcomes if o.latency_ms]):.1f}",
                 f"{100 * min(o.share for o in outcomes):.1f} %",
+                f"{max(turn.dropped for turn in taken)} / {max(turn.load_dropped for turn in taken)}",
+                f"{median([turn.waited_percent for turn in taken]):.0f} %",
                 f"{max(turn.rss_mb for turn in taken):.0f}",
             ]
         )
@@ -200,6 +241,8 @@ HEADINGS = [
     "p50 ms",
     "p99 ms",
     "delivered, least",
+    "dropped at full sockets, most: engine / load",
+    "waited for a core",
     "RSS MB",
 ]
 

@@ -1,5 +1,6 @@
 """The engines under measurement, each a process: our rooms service, and Debian's Janus in two settings."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -136,6 +137,39 @@ def cpu_seconds(pid: int) -> float:
     except FileNotFoundError:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def waited_seconds(pid: int) -> float:
+    """Return how long the threads of a process could have run and got no core (sched-stats.rst, schedstat).
+
+    It is 0 where the system does not count it. What a core of a virtual machine waits for outside is not in it.
+    """
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        return sum(int((task / "schedstat").read_text().split()[1]) for task in tasks) / 1e9
+    except FileNotFoundError:
+        return 0.0
+
+
+def dropped_datagrams(pid: int) -> int:
+    """Return how many datagrams the kernel threw away since the UDP sockets of a process were full (proc(5))."""
+    inodes = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            inodes.add(descriptor.readlink().name)
+    dropped = 0
+    for table in ("udp", "udp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if f"socket:[{fields[9]}]" in inodes:
+                dropped += int(fields[-1])
+    return dropped
+
+
+def pin(pid: int, cores: set[int]) -> None:
+    """Let all threads of a process run on these cores alone, and those that they begin."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), cores)
 
 
 def resident_mb(pid: int) -> float:

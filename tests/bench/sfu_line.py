@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import secrets
 import socket
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -16,15 +15,19 @@ from aiortc import rtcdtlstransport
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport
 from pylibsrtp import _binding
 
+from tests.bench.sfu_batch import SLOT_SIZE, SLOTS, Batch
+
 SO_TIMESTAMPNS = 35
 """asm-generic/socket.h; Python names it from 3.14 on."""
 BUFFER_SIZE = 2048
 CHECK_EVERY_S = 0.1
 _CONSENT_EVERY_S = 5.0
-_PACKETS_PER_WAKE = 64
-_TIMESPEC = struct.Struct("qq")
+READ_EVERY_S = 0.004
 _ffi: Any = _binding.ffi
 _lib: Any = _binding.lib
+
+BATCH = Batch()
+"""What the line that reads now has received; all lines share it."""
 
 # One cipher for every engine: the dearer ones would otherwise be chosen by some and not by others.
 rtcdtlstransport.SRTP_PROFILES[:] = [rtcdtlstransport.SRTP_AEAD_AES_256_GCM]
@@ -59,21 +62,46 @@ class _Pipe:
         self._line.send_raw(data)
 
 
+class _Reader:
+    """Reads all lines at a steady pace, not whenever one packet comes: that cost more than all else.
+
+    The kernel has noted when each packet came.
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[Line] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, line: "Line") -> None:
+        self._lines.append(line)
+        if self._timer is None:
+            self._read()
+
+    def remove(self, line: "Line") -> None:
+        self._lines.remove(line)
+
+    def _read(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(READ_EVERY_S, self._read) if self._lines else None
+        for line in list(self._lines):
+            line.read()
+
+
+_READER = _Reader()
+
+
 class Line:
     """A client's end of a peer connection, on a socket of its own.
 
-    `on_media(size, arrived_ns)` is called for each RTP packet, still encrypted in `memory`; `arrived_ns` is the
-    kernel's time of arrival on CLOCK_REALTIME. `on_control(data)` gets decrypted RTCP.
+    `on_media(slot, size)` is called for each RTP packet, still encrypted in its slot of `BATCH`. `on_control(data)`
+    gets decrypted RTCP.
     """
 
     def __init__(self, address: str) -> None:
         self.ufrag, self.password = secrets.token_hex(4), secrets.token_hex(12)
-        self.memory: Any = _ffi.new("unsigned char[]", BUFFER_SIZE)
-        self.view = memoryview(_ffi.buffer(self.memory))
         self._out: Any = _ffi.new("unsigned char[]", BUFFER_SIZE)
-        self._out_view = memoryview(_ffi.buffer(self._out))
+        self.out = memoryview(_ffi.buffer(self._out))
         self._length: Any = _ffi.new("int *")
-        self.on_media: Callable[[int, int], None] = lambda size, arrived_ns: None
+        self.on_media: Callable[[int, int], None] = lambda slot, size: None
         self.on_control: Callable[[bytes], None] = lambda data: None
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
@@ -90,7 +118,7 @@ class Line:
         self._early: list[bytes] = []
         self._rx: Any = None
         self._tx: Any = None
-        asyncio.get_running_loop().add_reader(self.socket, self._readable)
+        _READER.add(self)
 
     def transport_lines(self, setup: str) -> list[str]:
         """Return what each section of a description says of this line; candidates at once, none follow."""
@@ -153,55 +181,55 @@ class Line:
 
     # --- packets
 
-    def _readable(self) -> None:
-        view, receive, on_media = self.view, self.socket.recvmsg_into, self.on_media
-        for _ in range(_PACKETS_PER_WAKE):
-            try:
-                size, ancillary, _, source = receive([view], 64)
-            except BlockingIOError:
-                return
-            except OSError:
-                continue
-            first = view[0] if size else 255
-            if 127 < first < 192:
-                if self._rx is None:
-                    continue
-                if 191 < view[1] < 224:
-                    self._length[0] = size
-                    if not _lib.srtp_unprotect_rtcp(self._rx, self.memory, self._length):
-                        self.on_control(bytes(view[: self._length[0]]))
-                    continue
-                seconds, nanoseconds = _TIMESPEC.unpack(ancillary[0][2])
-                on_media(size, seconds * 1_000_000_000 + nanoseconds)
-            elif first < 4:
-                self._stun_arrived(bytes(view[:size]), source)
-            elif 19 < first < 64:
-                if self._pipe is None:
-                    self._early.append(bytes(view[:size]))
-                else:
-                    self._pipe.waiting.put_nowait(bytes(view[:size]))
+    def read(self) -> None:
+        """Take what has come."""
+        view = BATCH.view
+        count = SLOTS
+        while count == SLOTS:
+            count = BATCH.receive(self.socket.fileno())
+            for slot, size in enumerate(BATCH.sizes(count)):
+                at = slot * SLOT_SIZE
+                first = view[at] if size else 255
+                if 127 < first < 192:
+                    if 191 < view[at + 1] < 224:
+                        self._control_arrived(slot, size)
+                    elif self._rx is not None:
+                        self.on_media(slot, size)
+                elif first < 4:
+                    self._stun_arrived(bytes(view[at : at + size]), BATCH.source(slot))
+                elif 19 < first < 64:
+                    if self._pipe is None:
+                        self._early.append(bytes(view[at : at + size]))
+                    else:
+                        self._pipe.waiting.put_nowait(bytes(view[at : at + size]))
 
-    def decrypt(self, size: int) -> int:
-        """Decrypt the RTP packet in `memory`; return its size, 0 where it is not authentic or came before."""
+    def _control_arrived(self, slot: int, size: int) -> None:
+        at = slot * SLOT_SIZE
         self._length[0] = size
-        return 0 if _lib.srtp_unprotect(self._rx, self.memory, self._length) else int(self._length[0])
+        if self._rx is not None and not _lib.srtp_unprotect_rtcp(self._rx, BATCH.memory + at, self._length):
+            self.on_control(bytes(BATCH.view[at : at + self._length[0]]))
 
-    def encrypt(self, packet: bytes) -> memoryview:
-        """Return the RTP packet encrypted, valid until the next call."""
-        self._out_view[: len(packet)] = packet
-        self._length[0] = len(packet)
+    def decrypt(self, slot: int, size: int) -> int:
+        """Decrypt the RTP packet in a slot; return its size, 0 where it is not authentic or came before."""
+        self._length[0] = size
+        memory = BATCH.memory + slot * SLOT_SIZE
+        return 0 if _lib.srtp_unprotect(self._rx, memory, self._length) else int(self._length[0])
+
+    def encrypt(self, size: int) -> memoryview:
+        """Return the RTP packet in the first `size` bytes of `out` encrypted, valid until the next call."""
+        self._length[0] = size
         if _lib.srtp_protect(self._tx, self._out, self._length):
             raise ValueError("libsrtp refuses to encrypt")
-        return self._out_view[: self._length[0]]
+        return self.out[: self._length[0]]
 
     def send_control(self, packet: bytes) -> None:
         """Encrypt and send RTCP."""
         if self._tx is None:
             return
-        self._out_view[: len(packet)] = packet
+        self.out[: len(packet)] = packet
         self._length[0] = len(packet)
         if not _lib.srtp_protect_rtcp(self._tx, self._out, self._length):
-            self.send_raw(self._out_view[: self._length[0]])
+            self.send_raw(self.out[: self._length[0]])
 
     def send_raw(self, data: bytes | memoryview) -> None:
         """Send as it is; where the socket's buffer is full it is lost."""
@@ -210,7 +238,7 @@ class Line:
                 self.socket.sendto(data, self._remote)
 
     async def close(self) -> None:
-        asyncio.get_running_loop().remove_reader(self.socket)
+        _READER.remove(self)
         for task in self._tasks:
             task.cancel()
         if self._pipe is not None:

@@ -4,19 +4,26 @@ Orders and results are plain values on a pipe, so that the process that measures
 """
 
 import asyncio
+import gc
 import multiprocessing
 import statistics
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection as PipeEnd
 from random import Random
 from typing import Any, Literal
 
-from tests.bench.sfu_seats import Janus, JanusSeat, OurSeat, Seat
-from tests.bench.sfu_streams import ESTIMATE_BPS, PLAIN, SIMULCAST, Receiving, SentTimes, recorded_video
+from tests.bench.sfu_seats import Janus, JanusSeat, NotLetInError, OurSeat, Seat
+from tests.bench.sfu_streams import ESTIMATE_BPS, PLAIN, SIMULCAST, Receiving, Sending, SentTimes, recorded_video
 from tests.support.conditions import until
 
 SETTLE_S = 1.5
+_ALL_FLOWS_WITHIN_S = 30.0
+_ENTER_TRIES = 3
+_REST_S = 0.3
+_REST_WITHIN_S = 2.0
+"""How long what is under way may still come. Longer than a browser waits for sound, by far."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,8 @@ class Order:
 
     `tokens` are one for each participant, room by room, publishers first; Janus needs none. `address` is
     where the participants of Janus are; `estimate_bps` what each says it can take in; `decodable`:
-    send what a decoder can show.
+    send what a decoder can show. `together`: nobody sends before all are in, and it is measured even where not
+    everything flows then, since the machine is full.
     """
 
     engine: Literal["ours", "janus"]
@@ -51,11 +59,15 @@ class Order:
     address: str = ""
     estimate_bps: int = ESTIMATE_BPS
     decodable: bool = False
+    together: bool = False
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the participants saw in the measured seconds; latencies in ms, empty where nothing came."""
+    """What the participants saw of what was sent in the measured seconds; latencies in ms, empty where nothing came.
+
+    `late_ms`: by how much the load fell behind its own schedule.
+    """
 
     seconds: float
     sent: int
@@ -65,6 +77,7 @@ class Outcome:
     audio_expected: int
     audio_delivered: int
     latency_ms: Mapping[str, float]
+    late_ms: Mapping[str, float]
     feedback: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -96,7 +109,7 @@ class Load:
 
     def _ask(self, word: str, value: object = None) -> Any:
         self._pipe.send((word, value))
-        if not self._pipe.poll(120):
+        if not self._pipe.poll(180):
             raise TimeoutError(f"the load did not answer to {word!r}")
         answer = self._pipe.recv()
         if isinstance(answer, Exception):
@@ -148,10 +161,10 @@ async def _obey(pipe: PipeEnd) -> None:
                 await running.begin()
                 pipe.send("ready")
             elif word == "mark" and running is not None:
-                running.mark()
+                await running.mark()
                 pipe.send("counting")
             elif word == "finish" and running is not None:
-                outcome = running.outcome()
+                outcome = await running.outcome()
                 await running.end()
                 pipe.send(outcome)
             else:
@@ -171,7 +184,9 @@ class _Running:
         self._times = SentTimes()
         self._rooms: list[list[Seat]] = []
         self._janus: Janus | None = None
-        self._before = _Counts(0.0, [], [], 0, 0, 0)
+        nothing = [0] * len(order.rooms)
+        self._before = _Counts(0.0, nothing, nothing, 0, 0, 0)
+        self._late_ns = array("q")
 
     @property
     def _seats(self) -> list[Seat]:
@@ -181,13 +196,25 @@ class _Running:
     def _receiving(self) -> list[Receiving]:
         return [seat.receiving for seat in self._seats if seat.receiving is not None]
 
+    @property
+    def _sending(self) -> list[Sending]:
+        return [seat.sending for seat in self._seats if seat.sending is not None]
+
     async def begin(self) -> None:
         if self._order.engine == "ours":
             await self._fill_ours()
         else:
             await self._fill_janus()
-        await until("everybody receives everybody", self._all_flow, within_s=30)
+        for sending in self._sending:
+            sending.flow()
+        try:
+            await until("everybody receives everybody", self._all_flow, within_s=_ALL_FLOWS_WITHIN_S)
+        except AssertionError:
+            if not self._order.together:
+                raise
         await asyncio.sleep(self._order.settle_s)
+        gc.collect()
+        gc.freeze()
 
     def _all_flow(self) -> bool:
         for order, room in zip(self._order.rooms, self._rooms, strict=True):
@@ -203,25 +230,28 @@ class _Running:
         tokens = iter(self._order.tokens)
         number = 0
         layers = SIMULCAST if self._order.simulcast else PLAIN
+        estimate_bps = self._order.estimate_bps
         recorded = recorded_video() if self._order.decodable else []
         for order, name in zip(self._order.rooms, self._order.room_names, strict=True):
             seats: list[Seat] = []
             self._rooms.append(seats)
             for place in range(order.publishers + order.watchers):
+                token = next(tokens)
                 mine = layers if place < order.publishers else ()
-                seat = OurSeat(
-                    self._order.url,
-                    next(tokens),
-                    name,
-                    self._times,
-                    number,
-                    mine,
-                    self._order.estimate_bps,
-                    recorded,
-                )
-                number += 1
-                seats.append(seat)
-                await seat.enter()
+                for attempt in range(1, _ENTER_TRIES + 1):
+                    seat = OurSeat(self._order.url, token, name, self._times, number, mine, estimate_bps, recorded)
+                    number += 1
+                    seats.append(seat)
+                    try:
+                        await seat.enter()
+                        break
+                    except NotLetInError:  # a disk that others keep busy is no finding of this measurement
+                        if attempt == _ENTER_TRIES:
+                            raise
+                        seats.remove(seat)
+                        await seat.close()
+                if seat.sending is not None and not self._order.together:
+                    seat.sending.flow()
 
     async def _fill_janus(self) -> None:
         self._janus = await Janus(self._order.url).__aenter__()
@@ -241,10 +271,29 @@ class _Running:
             others = [[feed for other, feed in enumerate(feeds) if other != place] for place in range(len(seats))]
             await asyncio.gather(*(seat.subscribe(o) for seat, o in zip(seats, others, strict=True) if o))
 
-    def mark(self) -> None:
+    async def mark(self) -> None:
+        await self._come_to_rest()
         for receiving in self._receiving:
             receiving.measuring = True
         self._before = self._counts()
+        for sending in self._sending:
+            sending.late_ns = self._late_ns
+            sending.flow()
+
+    async def _come_to_rest(self) -> None:
+        """Stop sending, and wait for what is under way: so that the counts of both ends are of the same packets."""
+        for sending in self._sending:
+            sending.pause()
+        loop = asyncio.get_running_loop()
+        began = changed_at = loop.time()
+        seen = -1
+        while loop.time() - changed_at < _REST_S and loop.time() - began < _REST_WITHIN_S:
+            counts = self._counts()
+            if counts.delivered != seen:
+                seen, changed_at = counts.delivered, loop.time()
+            if counts.delivered - self._before.delivered >= self._fanned_out(self._before.sent, counts.sent):
+                return
+            await asyncio.sleep(0.02)
 
     def _counts(self) -> "_Counts":
         receiving = self._receiving
@@ -258,7 +307,9 @@ class _Running:
             resent=sum(r.resent for r in receiving),
         )
 
-    def outcome(self) -> Outcome:
+    async def outcome(self) -> Outcome:
+        ended = asyncio.get_running_loop().time()
+        await self._come_to_rest()
         before, after = self._before, self._counts()
         latencies = sorted(value / 1e6 for receiving in self._receiving for value in receiving.latencies_ns)
         feedback: dict[str, int] = {}
@@ -267,7 +318,7 @@ class _Running:
                 for name, times in seat.sending.heard.items():
                     feedback[name] = feedback.get(name, 0) + times
         return Outcome(
-            seconds=after.at - before.at,
+            seconds=ended - before.at,
             sent=sum(after.sent) - sum(before.sent),
             expected=self._fanned_out(before.sent, after.sent),
             delivered=after.delivered - before.delivered,
@@ -275,6 +326,7 @@ class _Running:
             audio_expected=self._fanned_out(before.audio_sent, after.audio_sent),
             audio_delivered=after.audio_delivered - before.audio_delivered,
             latency_ms=_quantiles(latencies),
+            late_ms=_quantiles(sorted(value / 1e6 for value in self._late_ns)),
             feedback=feedback,
         )
 
@@ -282,6 +334,7 @@ class _Running:
         return sum((b - a) * room.fan_out for a, b, room in zip(before, after, self._order.rooms, strict=True))
 
     async def end(self) -> None:
+        gc.unfreeze()
         rooms, self._rooms = self._rooms, []
         await asyncio.gather(*(seat.close() for room in rooms for seat in room), return_exceptions=True)
         if self._janus is not None:

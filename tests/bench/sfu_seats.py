@@ -15,16 +15,9 @@ from appliance.media_engine import Description, DescriptionType, PeerConnectionS
 from appliance.signaling.client import Connected, Disconnected, IceServersKnown, Synced, Updated
 from appliance.signaling.messages import RoomStateParts
 from appliance.signaling.states import LocalTrackState
+from tests.bench.sfu_descriptions import answer_to, media_lines, session_lines
 from tests.bench.sfu_line import Line, lines_of
-from tests.bench.sfu_streams import (
-    Receiving,
-    Sending,
-    SentTimes,
-    VideoLayer,
-    answer_to,
-    media_lines,
-    session_lines,
-)
+from tests.bench.sfu_streams import Receiving, Sending, SentTimes, VideoLayer
 from tests.support.conditions import until
 from tests.support.raw_participant import RawParticipant
 
@@ -39,6 +32,10 @@ class Seat(Protocol):
     receiving: Receiving | None
 
     async def close(self) -> None: ...
+
+
+class NotLetInError(Exception):
+    """The rooms service refused somebody, or was too slow."""
 
 
 class OurSeat(RawParticipant):
@@ -108,9 +105,15 @@ class OurSeat(RawParticipant):
                 self.session.describe((replace(entry, description=answer),), time.monotonic())
 
     async def enter(self) -> Self:
+        """Come in and be connected.
+
+        Raises:
+            NotLetInError: the service said so; `close` is still due.
+        """
         await self.__aenter__()
-        await until("an answer came", lambda: self._connecting)
-        assert self._connecting is not None
+        await until("an answer came, or the end", lambda: self._connecting or self.count(Disconnected))
+        if self._connecting is None:
+            raise NotLetInError(str(await self.saw(Disconnected)))
         await self._connecting
         if self.sending is not None:
             self.sending.start()
@@ -221,6 +224,7 @@ class JanusSeat:
         # The one that offered decides where media goes (RFC 8445, 6.1.1), the one that answered begins with DTLS.
         await line.connect(sdp, dtls_server=next(lines_of(sdp, "setup")) == "active", controlling=True)
         self.sending.start()
+        self.sending.flow()
         return int(answer["plugindata"]["data"]["id"])
 
     async def subscribe(self, feeds: list[int]) -> None:

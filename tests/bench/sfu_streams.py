@@ -1,11 +1,12 @@
 """What the synthetic participants send and how they listen: RTP as a browser sends it, with times and losses."""
 
 import asyncio
+import functools
 import secrets
 import struct
 import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -14,10 +15,20 @@ import numpy as np
 from aiortc.codecs.vpx import Vp8Encoder
 
 from appliance.sfu import rtcp
-from tests.bench.sfu_line import Line, lines_of, section_lines
+from tests.bench.sfu_batch import SLOT_SIZE
+from tests.bench.sfu_descriptions import (
+    AUDIO_LEVEL_ID,
+    MID_ID,
+    OPUS,
+    RTX,
+    SEND_TIME_ID,
+    TRANSPORT_CC_ID,
+    VP8,
+    media_lines,
+    session_lines,
+)
+from tests.bench.sfu_line import BATCH, Line, lines_of
 
-OPUS, VP8, RTX = 111, 96, 97
-AUDIO_LEVEL_ID, SEND_TIME_ID, TRANSPORT_CC_ID, MID_ID = 1, 2, 3, 4
 AUDIO_EVERY_S, FRAME_EVERY_S = 1 / 50, 1 / 30
 WITHHELD_EVERY = 200
 """One video packet in so many is sent only when it is asked for: so resending works both ways under measurement."""
@@ -28,6 +39,12 @@ SILENCE = b"\xf8\xff\xfe"
 """20 ms of nothing in Opus."""
 _WITH_MID = 100  # packets; a browser names the mid until the first report comes
 _MARK = struct.Struct("!III")
+_HEADER = struct.Struct("!BBHIIHHBBHBH")
+"""RTP's header and the two elements of its extension that every packet has, of 4 and 3 bytes (RFC 8285, 4.2)."""
+_ARRIVED = struct.Struct("!xBH4xI")
+"""Type, sequence number and SSRC of a packet."""
+_CATCH_UP_S = 0.2
+"""Who is later than this leaves out what was due, as a camera does."""
 _MARK_AT = 16  # in the payload: behind descriptor and key frame header
 _NTP_EPOCH = 2_208_988_800
 
@@ -96,7 +113,10 @@ class Sending:
         self._transport_number = 0
         self._keyframe_wanted = True
         self._tasks: list[asyncio.Task[None]] = []
+        self._flows = asyncio.Event()
         self.sent = 0
+        self.late_ns: array[int] | None = None
+        """How late each beat of sound was, while there is a list to put it in."""
         self.heard = {"nack": 0, "keyframe request": 0, "transport-cc": 0, "remb": 0}
 
     def track_id(self, kind: str) -> str:
@@ -107,9 +127,10 @@ class Sending:
         return "\r\n".join([*session_lines("0 1"), *self.section("0", "audio"), *self.section("1", "video")]) + "\r\n"
 
     def section(self, mid: str, kind: str) -> list[str]:
-        return [*media_lines(self.line, mid, kind, "sendonly", "actpass"), *self._own_lines(kind)]
+        return [*media_lines(self.line, mid, kind, "sendonly", "actpass"), *self.own_lines(kind)]
 
-    def _own_lines(self, kind: str) -> list[str]:
+    def own_lines(self, kind: str) -> list[str]:
+        """Return what a section says of the streams in it."""
         lines = [f"a=msid:- {self.track_id(kind)}"]
         streams = [self.audio] if kind == "audio" else self.video
         if len(streams) > 1:
@@ -121,7 +142,20 @@ class Sending:
     # --- sending
 
     def start(self) -> None:
+        """Be ready to send; `flow` begins."""
         self._tasks = [asyncio.create_task(run()) for run in (self._send_audio, self._send_video, self._report)]
+
+    def flow(self) -> None:
+        self._flows.set()
+
+    def pause(self) -> None:
+        """Send no more media until `flow`."""
+        self._flows.clear()
+        for stream in self.video:  # nobody misses a packet that nothing follows, so that nobody would ask for it
+            kept = stream.withheld.pop(len(stream.times) - 1 & 0xFFFF, None)
+            if kept is not None:
+                payload, timestamp, marker, number = kept
+                stream.times[number] = self._send("1", VP8 | marker, number, timestamp, stream.ssrc, payload)
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -156,26 +190,38 @@ class Sending:
                 )
                 stream.rtx_sequence += 1
 
-    async def _send_audio(self) -> None:
-        stream, loop = self.audio, asyncio.get_running_loop()
-        due = loop.time() + (self._number * 0.37 % 1) * AUDIO_EVERY_S  # not all at the same moment
-        sequence = 0
+    async def _beats(self, every_s: float, phase: float) -> AsyncIterator[float]:
+        """Yield how late it is, at a steady rate; not all participants at the same moment."""
+        loop = asyncio.get_running_loop()
         while True:
+            await self._flows.wait()
+            due = loop.time() + phase % 1 * every_s
+            while True:
+                await asyncio.sleep(due - loop.time())
+                if not self._flows.is_set():
+                    break
+                late = loop.time() - due
+                if late > _CATCH_UP_S:
+                    due += late
+                yield late
+                due += every_s
+
+    async def _send_audio(self) -> None:
+        stream = self.audio
+        level = 48 + self._number % 16
+        sequence = 0
+        async for late in self._beats(AUDIO_EVERY_S, self._number * 0.37):
+            if self.late_ns is not None:
+                self.late_ns.append(int(late * 1e9))
             payload = SILENCE if self._recorded else bytes(_MARK_AT) + stream.mark() + bytes(52)
-            stream.times.append(
-                self._send("0", OPUS, sequence, sequence * 960, stream.ssrc, payload, level=48 + self._number % 16)
-            )
+            stream.times.append(self._send("0", OPUS, sequence, sequence * 960, stream.ssrc, payload, level))
             stream.octets += len(payload)
             self.sent += 1
             sequence += 1
-            due += AUDIO_EVERY_S
-            await asyncio.sleep(due - loop.time())
 
     async def _send_video(self) -> None:
-        loop = asyncio.get_running_loop()
-        due = loop.time() + (self._number * 0.61 % 1) * FRAME_EVERY_S
         frame = shown = 0
-        while True:
+        async for _ in self._beats(FRAME_EVERY_S, self._number * 0.61):
             key, self._keyframe_wanted = self._keyframe_wanted, False
             if self._recorded:
                 shown = 0 if key else (shown + 1) % len(self._recorded)
@@ -184,8 +230,6 @@ class Sending:
                 for layer, stream in zip(self.layers, self.video, strict=True):
                     self._send_frame(layer, stream, frame, key=key)
             frame += 1
-            due += FRAME_EVERY_S
-            await asyncio.sleep(due - loop.time())
 
     def _send_frame(self, layer: VideoLayer, stream: _Stream, frame: int, *, key: bool) -> None:
         for place in range(layer.packets):
@@ -212,20 +256,31 @@ class Sending:
         self, mid: str, kind: int, sequence: int, timestamp: int, ssrc: int, payload: bytes, level: int | None = None
     ) -> int:
         """Send one packet with the header extensions of a browser; return the moment before the send call."""
-        now = time.time_ns()
-        send_time = (now * 262144 // 1_000_000_000) & 0xFFFFFF
-        block = bytes([SEND_TIME_ID << 4 | 2]) + send_time.to_bytes(3)
-        block += struct.pack("!BH", TRANSPORT_CC_ID << 4 | 1, self._transport_number & 0xFFFF)
-        self._transport_number += 1
-        if level is not None:
-            block += bytes([AUDIO_LEVEL_ID << 4, level])
-        if self._transport_number < _WITH_MID:
-            block += bytes([MID_ID << 4]) + mid.encode()
-        block += bytes(-len(block) % 4)
-        head = struct.pack(
-            "!BBHIIHH", 0x90, kind, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc, 0xBEDE, len(block) // 4
+        send_time = (time.time_ns() * 262144 // 1_000_000_000) & 0xFFFFFF
+        tail = _last_elements(mid if self._transport_number < _WITH_MID else "", level)
+        start = _HEADER.size + len(tail)
+        size = start + len(payload)
+        out = self.line.out
+        _HEADER.pack_into(
+            out,
+            0,
+            0x90,
+            kind,
+            sequence & 0xFFFF,
+            timestamp & 0xFFFFFFFF,
+            ssrc,
+            0xBEDE,
+            (start - 16) // 4,
+            SEND_TIME_ID << 4 | 2,
+            send_time >> 16,
+            send_time & 0xFFFF,
+            TRANSPORT_CC_ID << 4 | 1,
+            self._transport_number & 0xFFFF,
         )
-        encrypted = self.line.encrypt(head + block + payload)
+        out[_HEADER.size : start] = tail
+        out[start:size] = payload
+        self._transport_number += 1
+        encrypted = self.line.encrypt(size)
         now = time.time_ns()
         self.line.send_raw(encrypted)
         return now
@@ -239,6 +294,14 @@ class Sending:
                 count = len(stream.times)
                 report = rtcp.SenderReport(stream.ssrc, ntp, int(now * 90000), count, stream.octets)
                 self.line.send_control(rtcp.write_sender_report(report, "person"))
+
+
+@functools.cache
+def _last_elements(mid: str, level: int | None) -> bytes:
+    """Return what follows in the header extension, padded: of the sound its level, the mid where it is named."""
+    elements = b"" if level is None else bytes([AUDIO_LEVEL_ID << 4, level])
+    elements += bytes([MID_ID << 4]) + mid.encode() if mid else b""
+    return elements + bytes(-(_HEADER.size + len(elements)) % 4)
 
 
 def vp8_payload(layer: VideoLayer, frame: int, *, first: bool, key: bool, mark: bytes) -> bytes:
@@ -264,10 +327,14 @@ def recorded_video(width: int = 320, height: int = 180, frames: int = 60) -> lis
     return recorded
 
 
-@dataclass
 class _Heard:
-    count: int = 0
-    highest: int = 0
+    """What came of one SSRC."""
+
+    __slots__ = ("count", "highest", "is_audio")
+
+    def __init__(self, *, is_audio: bool) -> None:
+        self.count = self.highest = 0
+        self.is_audio = is_audio
 
 
 @dataclass
@@ -278,13 +345,19 @@ class Receiving:
     times: SentTimes
     estimate_bps: int = ESTIMATE_BPS
     measuring: bool = False
-    count: int = 0
-    audio: int = 0
     resent: int = 0
     latencies_ns: "array[int]" = field(default_factory=lambda: array("q"))
-    by_ssrc: dict[bytes, _Heard] = field(default_factory=dict)
+    by_ssrc: dict[int, _Heard] = field(default_factory=dict)
     resending: frozenset[int] = frozenset({RTX})
     _task: asyncio.Task[None] | None = None
+
+    @property
+    def count(self) -> int:
+        return sum(heard.count for heard in self.by_ssrc.values())
+
+    @property
+    def audio(self) -> int:
+        return sum(heard.count for heard in self.by_ssrc.values() if heard.is_audio)
 
     def start(self) -> None:
         self.line.on_media = self._arrived
@@ -300,37 +373,36 @@ class Receiving:
         found = {int(value.split()[0]) for value in lines_of(sdp, "rtpmap") if value.split()[1].startswith("rtx/")}
         self.resending |= found
 
-    def _arrived(self, size: int, arrived_ns: int) -> None:
-        view = self.line.view
-        kind = view[1] & 0x7F
-        if kind in self.resending:
-            self.resent += 1
-            return
-        self.count += 1
-        if kind == OPUS:
-            self.audio += 1
-        ssrc = bytes(view[8:12])
+    def _arrived(self, slot: int, size: int) -> None:
+        kind, sequence, ssrc = _ARRIVED.unpack_from(BATCH.view, slot * SLOT_SIZE)
         heard = self.by_ssrc.get(ssrc)
         if heard is None:
-            heard = self.by_ssrc[ssrc] = _Heard()
+            if kind & 0x7F in self.resending:
+                self.resent += 1
+                return
+            heard = self.by_ssrc[ssrc] = _Heard(is_audio=kind & 0x7F == OPUS)
         heard.count += 1
-        heard.highest = view[2] << 8 | view[3]
-        if self.measuring and not heard.highest % SAMPLED_EVERY:
-            size = self.line.decrypt(size)
-            start = 12
-            if view[0] & 0x10:
-                start += 4 + 4 * (view[14] << 8 | view[15])
-            if size >= start + _MARK_AT + _MARK.size:
-                magic, stream, number = _MARK.unpack_from(view, start + _MARK_AT)
-                if magic == self.times.magic:
-                    self.latencies_ns.append(arrived_ns - self.times.streams[stream][number])
+        heard.highest = sequence
+        if not sequence % SAMPLED_EVERY and self.measuring:
+            self._sample(slot, size)
+
+    def _sample(self, slot: int, size: int) -> None:
+        view, at = BATCH.view, slot * SLOT_SIZE
+        size = self.line.decrypt(slot, size)
+        start = 12
+        if view[at] & 0x10:
+            start += 4 + 4 * (view[at + 14] << 8 | view[at + 15])
+        if size >= start + _MARK_AT + _MARK.size:
+            magic, stream, number = _MARK.unpack_from(view, at + start + _MARK_AT)
+            if magic == self.times.magic:
+                self.latencies_ns.append(BATCH.arrived_ns(slot) - self.times.streams[stream][number])
 
     async def _feed_back(self) -> None:
         """Report, estimate, and ask for one packet again, as receivers do."""
         turn = 0
         while True:
             await asyncio.sleep(1 / 3)
-            ssrcs = {int.from_bytes(ssrc): heard for ssrc, heard in self.by_ssrc.items()}
+            ssrcs = dict(self.by_ssrc)
             if not ssrcs:
                 continue
             data = rtcp.write_remb(1, self.estimate_bps, list(ssrcs)[:8])
@@ -341,64 +413,3 @@ class Receiving:
                 ssrc, heard = max(ssrcs.items(), key=lambda item: item[1].count)  # a video
                 self.line.send_control(rtcp.write_nack(1, ssrc, [heard.highest]))
             self.line.send_control(data)
-
-
-# --- descriptions
-
-
-def session_lines(bundled: str) -> list[str]:
-    return ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0", f"a=group:BUNDLE {bundled}", "a=msid-semantic: WMS *"]
-
-
-def media_lines(line: Line, mid: str, kind: str, direction: str, setup: str) -> list[str]:
-    """Return a section that offers what a browser has in common with every engine."""
-    formats = f"{OPUS}" if kind == "audio" else f"{VP8} {RTX}"
-    own = [
-        "a=extmap:2 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
-        "a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
-        "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid",
-    ]
-    if kind == "audio":
-        own += [
-            "a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level",
-            f"a=rtpmap:{OPUS} opus/48000/2",
-            f"a=rtcp-fb:{OPUS} transport-cc",
-            f"a=fmtp:{OPUS} minptime=10;useinbandfec=1",
-        ]
-    else:
-        own += [f"a=rtpmap:{VP8} VP8/90000"]
-        own += [f"a=rtcp-fb:{VP8} {name}" for name in ("goog-remb", "transport-cc", "ccm fir", "nack", "nack pli")]
-        own += [f"a=rtpmap:{RTX} rtx/90000", f"a=fmtp:{RTX} apt={VP8}"]
-    return [
-        f"m={kind} 9 UDP/TLS/RTP/SAVPF {formats}",
-        f"c=IN IP4 {line.address[0]}",
-        f"a=mid:{mid}",
-        *line.transport_lines(setup),
-        f"a={direction}",
-        "a=rtcp-mux",
-        "a=rtcp-rsize",
-        *own,
-    ]
-
-
-_TURNED = {"sendonly": "recvonly", "recvonly": "sendonly", "sendrecv": "sendrecv", "inactive": "inactive"}
-_KEPT = ("a=mid:", "a=rtpmap:", "a=rtcp-fb:", "a=fmtp:", "a=extmap:", "a=rtcp-mux", "a=rtcp-rsize")
-_DATA = ("a=mid:", "a=sctp-port:", "a=max-message-size:")
-
-
-def answer_to(offer: str, line: Line, sending: Sending | None) -> str:
-    """Accept every section as it is offered; sections in which we send keep what they said."""
-    out = []
-    mids = []
-    for section in section_lines(offer):
-        kind = section[0][2:].split()[0]
-        mid = next(text[6:] for text in section if text.startswith("a=mid:"))
-        mids.append(mid)
-        kept = [text for text in section if text.startswith(_DATA if kind == "application" else _KEPT)]
-        direction = next((_TURNED[text[2:]] for text in section if text[2:] in _TURNED), None)
-        out += [section[0], f"c=IN IP4 {line.address[0]}", *line.transport_lines("active"), *kept]
-        if kind != "application" and direction is not None:
-            out.append(f"a={direction}")
-            if direction.startswith("send") and sending is not None:
-                out += sending._own_lines(kind)
-    return "\r\n".join([*session_lines(" ".join(mids)), *out]) + "\r\n"
