@@ -1,4 +1,4 @@
-"""Which API keys and auth tokens open the account now, if any: held in memory, looked up in the store twice a second.
+"""Which API keys and auth tokens open the account now, if any: held in memory; changes in the store count in a second.
 
 The store is where keys are kept (`room-kiosk rooms keys` writes there); credentials.json holds the first ones, and the
 secret that all are sealed with.
@@ -19,6 +19,7 @@ from appliance.rooms.store.keys import (
     StoredKeys,
     TokenSlot,
     add_key,
+    keys_version,
     note_use,
     put_token,
     read_keys,
@@ -54,6 +55,7 @@ class KeyRing:
         )
         tokens = {TokenSlot.PRIMARY: credentials.auth_token}
         self._known = StoredKeys(keys={first.sid: first}, tokens=tokens)
+        self._version: tuple[str | None, ...] = ()
         self._used: dict[str, datetime] = {}
         self._told_failure = False
 
@@ -116,7 +118,7 @@ class KeyRing:
         await store.write(add_key(first, self._seal, unless_there=True))
         token = put_token(account, TokenSlot.PRIMARY, self._credentials.auth_token, now, self._seal, unless_there=True)
         await store.write(token)
-        await self._read(store)
+        await self._read(store, patient=True)
 
     async def run(self, store: Store, on_revoked: RevokedListener) -> None:
         """Look for changes until cancelled; `on_revoked` hears of keys whose participants have to go."""
@@ -127,7 +129,7 @@ class KeyRing:
                 self._write_uses(store)
 
     async def look(self, store: Store, on_revoked: RevokedListener) -> None:
-        """Read the store; while it cannot be read, what was known before holds."""
+        """Read the store where it says something new; while it cannot be read, what was known before holds."""
         before = self._known
         try:
             await self._read(store)
@@ -137,6 +139,8 @@ class KeyRing:
             self._told_failure = True
             return
         self._told_failure = False
+        if self._known is before:
+            return
         if self._known.suspended_at != before.suspended_at:
             log.warning("account %s %s", self.account_sid, "was suspended" if self.suspended else "may be used again")
         for key in self._known.keys.values():
@@ -149,14 +153,17 @@ class KeyRing:
     def close(self, store: Store) -> None:
         self._write_uses(store)
 
-    async def _read(self, store: Store) -> None:
-        async with store.read() as connection:
+    async def _read(self, store: Store, *, patient: bool = False) -> None:
+        async with store.read(patient=patient) as connection:
+            version = await keys_version(connection, self.account_sid)
+            if version == self._version:
+                return
             found = await read_keys(connection, self.account_sid, self._seal)
         if TokenSlot.PRIMARY not in found.tokens:
             # Sealed with another secret: the store is older than credentials.json, which then counts.
             tokens = {**found.tokens, TokenSlot.PRIMARY: self._credentials.auth_token}
             found = replace(found, tokens=tokens)
-        self._known = found
+        self._known, self._version = found, version
 
     def _write_uses(self, store: Store) -> None:
         if self._used and store.healthy:

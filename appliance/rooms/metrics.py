@@ -78,6 +78,8 @@ class Metrics:
         yield turned_away
         yield _gauge("event_loop_late_seconds", "How late everything comes, about two seconds' mean.", gate.lateness_s)
         yield _gauge("store_healthy", "1 while the store can be written.", int(self._store.healthy))
+        damaged = self._service.damaged_rows
+        yield _gauge("store_damaged_rows", "Rows that could not be read at the start; the log names them.", damaged)
         build = GaugeMetricFamily(f"{PREFIX}_build_info", "The version that runs.", labels=["version"])
         build.add_metric([__version__], 1)
         yield build

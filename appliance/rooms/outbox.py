@@ -13,14 +13,22 @@ from typing import Protocol
 
 from appliance.clock import Clock
 from appliance.rooms.delivery import NextStep, Outcome, OutcomeClass, next_step
-from appliance.rooms.store.deliveries import DeliveryState, Due, head_of_queue, waiting_rooms, write_outcome
+from appliance.rooms.store.columns import DamagedRow
+from appliance.rooms.store.deliveries import (
+    DeliveryState,
+    Due,
+    give_up_damaged,
+    head_of_queue,
+    waiting_rooms,
+    write_outcome,
+)
 from appliance.rooms.store.store import Store, StoreUnavailable
 from appliance.sids import RoomSid
 
 log = logging.getLogger(__name__)
 
 MAX_PARALLEL = 32
-LOOK_EVERY_S = 1.0
+LOOK_EVERY_S = 2.0
 """For what others put into the queues, as replayed dead letters."""
 
 
@@ -131,8 +139,14 @@ class Outbox:
             self._working.discard(room_sid)
 
     async def _head(self, room_sid: str) -> Due | None:
-        async with self._store.read() as connection:
-            return await head_of_queue(connection, self._sink.name, room_sid)
+        while True:
+            try:
+                async with self._store.read() as connection:
+                    return await head_of_queue(connection, self._sink.name, room_sid)
+            except DamagedRow as error:
+                log.error("store: %s; it is not delivered to %s", error, self._sink.name)
+                self.figures.dead += 1
+                await self._store.write(give_up_damaged(error, self._sink.name, self._clock.now()))
 
     async def _attempt(self, due: Due) -> None:
         if due.next_at:

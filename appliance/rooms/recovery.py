@@ -7,21 +7,30 @@ from appliance.rooms.registry import RoomEntry
 from appliance.rooms.room import RoomStatus
 from appliance.rooms.running import Running
 from appliance.rooms.sessions import Sessions, bereft
-from appliance.rooms.store.changes import rooms_in_progress
+from appliance.rooms.store.changes import rooms_in_progress, set_aside
 from appliance.sids import AccountSid
 
 log = logging.getLogger(__name__)
 
 
-async def take_up(running: Running, sessions: Sessions, account_sid: AccountSid) -> None:
+async def take_up(running: Running, sessions: Sessions, account_sid: AccountSid) -> int:
     """Go on with the rooms that were in progress; those of an account that we have no credentials of have failed.
 
-    Nobody's media survived, but the session time-out begins only now: whoever was in a room may resume in it.
+    Nobody's media survived, but the session time-out begins only now: whoever was in a room may resume in it. What is
+    damaged in the store is told and left out; returns how many rows are.
     """
-    async with running.store.read() as connection:
+    async with running.store.read(patient=True) as connection:
         left = await rooms_in_progress(connection)
+    for damage in left.damaged:
+        log.error(
+            "store: %s; %s is left out and counts as %s: mend or delete that row while the service is stopped",
+            damage.error,
+            damage.sid,
+            damage.counts_as,
+        )
+        running.store.write(set_aside(damage))
     people = 0
-    for room in left:
+    for room in left.rooms:
         entry = RoomEntry(room=room)
         running.registry.add(entry)
         if room.account_sid != account_sid:
@@ -35,3 +44,4 @@ async def take_up(running: Running, sessions: Sessions, account_sid: AccountSid)
             running.apply(entry, bereft(room, running.clock.now()))
     if running.registry:
         log.info("found %d rooms in progress, whose %d participants may resume", len(running.registry), people)
+    return len(left.damaged)

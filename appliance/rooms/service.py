@@ -89,6 +89,7 @@ class RoomsService:
         self._sessions = Sessions(credentials.service_secret)
         self.store = store
         self.stopping = False
+        self.damaged_rows = 0  # in the store, as `recover` found it
         self._clock = clock
         self._running = Running(engine, store, clock, over_mqtt=settings.events_over_mqtt)
         self._admission = Admission(
@@ -430,7 +431,7 @@ class RoomsService:
     async def recover(self) -> None:
         """Take up what an earlier life left in the store; call once, before anything else."""
         await self.keys.open(self.store)
-        await take_up(self._running, self._sessions, self.credentials.account_sid)
+        self.damaged_rows = await take_up(self._running, self._sessions, self.credentials.account_sid)
         self.expire()
 
     async def run(self) -> None:

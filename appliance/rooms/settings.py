@@ -52,10 +52,14 @@ class ServerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings:
-    """`url`: SQLAlchemy's, with an async driver; SQLite in the state directory unless given."""
+    """`url`: SQLAlchemy's, with an async driver; SQLite in the state directory unless given.
+
+    `read_deadline_s`: a REST request that only reads is answered 503 where the database takes longer.
+    """
 
     url: Annotated[str, Matches(r"(sqlite\+aiosqlite|postgresql\+asyncpg)://.*", "unknown store")] | None = None
     retention_days: Annotated[int, Between(1, 3650)] = 30
+    read_deadline_s: Annotated[float, Between(0.5, 60)] = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,9 +17,9 @@ from tests.support.stack import Stack, fetch, status_of
 ROOM = "lobby"
 
 
-def configuration(postgres: Postgres, callback: str) -> str:
+def configuration(postgres: Postgres, callback: str, more: str = "") -> str:
     url = postgres.new_database()
-    return f'[store]\nurl = "{url}"\n[rooms.defaults]\nstatus_callback = "{callback}"\n'
+    return f'[store]\nurl = "{url}"\n{more}\n[rooms.defaults]\nstatus_callback = "{callback}"\n'
 
 
 def failure(caller: RestCaller, method: str, path: str) -> tuple[int, int]:
@@ -80,7 +80,8 @@ def test_a_database_that_goes_away_harms_no_call_and_loses_no_event(stack: Stack
 
 def test_a_database_that_hangs_harms_no_call_and_loses_no_event(stack: Stack, postgres: Postgres) -> None:
     with FaultyReceiver() as receiver:
-        rooms = stack.start_rooms(configuration(postgres, receiver.url))
+        rooms = stack.start_rooms(configuration(postgres, receiver.url, "read_deadline_s = 2.0"))
+        call = RestCaller(stack)
         with SdkParticipant(stack.service, stack.token("ann"), ROOM) as ann:
             with SdkParticipant(stack.service, stack.token("bob"), ROOM) as bob:
                 wait_for("they have each other", lambda: ann.has_data_track_of("bob") and bob.has_data_track_of("ann"))
@@ -90,6 +91,8 @@ def test_a_database_that_hangs_harms_no_call_and_loses_no_event(stack: Stack, po
                 try:
                     wait_for("it says so", lambda: status_of(f"{stack.service}/readyz") == 503)
                     assert status_of(f"{stack.service}/healthz") == 200
+                    # The caller itself waits no longer than twenty seconds, and a statement may take thirty.
+                    assert failure(call, "GET", f"/v1/Rooms/{ROOM}") == (503, 20503)
                     wait_for("a message arrives", lambda: reaches(ann, bob, "hung"), every_s=0.2)
                     bob.leave()
                     wait_for("ann sees bob go", lambda: ann.identities() == [])

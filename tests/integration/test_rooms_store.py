@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from appliance.rooms.store.store import Store
 from appliance.rooms.store.tables import events, rooms
 from tests.support import rooms_running
 from tests.support.conditions import until
+from tests.support.postgres import Postgres
 from tests.support.rooms_running import RunningRooms, microphone, running_rooms
 
 
@@ -169,3 +171,54 @@ async def test_a_database_that_goes_away_is_written_again_when_it_is_back(tmp_pa
         await store.write(put)
         async with store.read() as connection:
             assert (await connection.execute(sa.text("SELECT count(*) FROM kept"))).scalar_one() == 1
+
+
+async def ask(store: Store, question: str = "SELECT 1") -> object:
+    async with store.read() as connection:
+        return (await connection.execute(sa.text(question))).scalar_one()
+
+
+@pytest.mark.sqlite
+async def test_who_reads_from_a_disk_that_hangs_is_told_so(tmp_path: Path) -> None:
+    answers = threading.Event()
+    async with Store(rooms_running.database_of(tmp_path), read_within_s=0.3) as store:
+
+        @sa.event.listens_for(store.engine.sync_engine, "checkout")
+        def with_disk(connection: Any, record: Any, proxy: Any) -> None:
+            connection.create_function("disk", 0, lambda: answers.wait(60))
+
+        with pytest.raises(StoreUnavailable, match="cannot be read now"):
+            await ask(store, "SELECT disk()")
+        assert not answers.is_set()
+        assert await ask(store) == 1
+        answers.set()
+        assert await ask(store, "SELECT disk()") == 1
+
+
+async def test_who_reads_from_a_server_that_hangs_is_told_so_in_time(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    async with Store(rooms_running.database_of(tmp_path), read_within_s=1.0) as store:
+        if store.engine.dialect.name != "postgresql":
+            pytest.skip("SQLite is in this process")
+        server: Postgres = request.getfixturevalue("postgres")
+        assert await asyncio.gather(*(ask(store) for _ in range(3))) == [1, 1, 1]
+        written: list[int] = []
+
+        async def note(connection: Any) -> None:
+            await connection.execute(sa.text("SELECT 1"))
+            written.append(1)
+
+        server.pause()
+        try:
+            # Three connections that are open, and new ones; all far below what a statement may take.
+            async with asyncio.timeout(20):
+                outcomes = await asyncio.gather(*(ask(store) for _ in range(12)), return_exceptions=True)
+            waiting = store.write(note)
+        finally:
+            server.resume()
+
+        assert {type(outcome) for outcome in outcomes} == {StoreUnavailable}
+        await waiting
+        assert written == [1]
+        assert await ask(store) == 1

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from appliance.rooms.store.columns import DamagedRow, Unreadable
 from appliance.rooms.store.store import Job, upsert
 from appliance.rooms.store.tables import deliveries, events, rooms
 
@@ -41,38 +42,61 @@ class Due:
     status_callback_method: str
 
 
+_pending = sa.and_(deliveries.c.sink == sa.bindparam("sink"), deliveries.c.state == DeliveryState.PENDING.value)
+_WAITING_ROOMS = (
+    sa.select(deliveries.c.room_sid)
+    .join(events, events.c.event_id == deliveries.c.event_id)
+    .where(_pending)
+    .group_by(deliveries.c.room_sid)
+    .order_by(sa.func.min(events.c.occurred_at))
+)
+_HEAD = (
+    sa.select(
+        events,
+        deliveries.c.sink,
+        deliveries.c.attempts,
+        deliveries.c.next_at,
+        rooms.c.status_callback,
+        rooms.c.status_callback_method,
+    )
+    .join(deliveries, deliveries.c.event_id == events.c.event_id)
+    .join(rooms, rooms.c.sid == events.c.room_sid)
+    .where(_pending, deliveries.c.room_sid == sa.bindparam("room"))
+    .order_by(deliveries.c.seq)
+    .limit(1)
+)
+
+
 async def waiting_rooms(connection: AsyncConnection, sink: str) -> list[str]:
     """Return the rooms with something pending for this sink, the one that waits longest first."""
-    found = await connection.execute(
-        sa.select(deliveries.c.room_sid)
-        .join(events, events.c.event_id == deliveries.c.event_id)
-        .where(deliveries.c.sink == sink, deliveries.c.state == DeliveryState.PENDING.value)
-        .group_by(deliveries.c.room_sid)
-        .order_by(sa.func.min(events.c.occurred_at))
-    )
-    return [row.room_sid for row in found]
+    return [row.room_sid for row in await connection.execute(_WAITING_ROOMS, {"sink": sink})]
 
 
 async def head_of_queue(connection: AsyncConnection, sink: str, room_sid: str) -> Due | None:
-    """Return the pending event with the lowest number, or None where all is done."""
-    found = await connection.execute(
-        sa.select(
-            events,
-            deliveries.c.sink,
-            deliveries.c.attempts,
-            deliveries.c.next_at,
-            rooms.c.status_callback,
-            rooms.c.status_callback_method,
-        )
-        .join(deliveries, deliveries.c.event_id == events.c.event_id)
-        .join(rooms, rooms.c.sid == events.c.room_sid)
-        .where(deliveries.c.sink == sink, deliveries.c.room_sid == room_sid)
-        .where(deliveries.c.state == DeliveryState.PENDING.value)
-        .order_by(deliveries.c.seq)
-        .limit(1)
-    )
-    row = found.first()
-    return Due(**row._mapping) if row else None
+    """Return the pending event with the lowest number, or None where all is done.
+
+    Raises:
+        DamagedRow: it cannot be read.
+    """
+    row = (await connection.execute(_HEAD, {"sink": sink, "room": room_sid})).first()
+    if not row:
+        return None
+    for name, value in row._mapping.items():
+        if isinstance(value, Unreadable) or (name == "params" and not isinstance(value, dict)):
+            reason = value.reason if isinstance(value, Unreadable) else f"{value!r} is no object"
+            raise DamagedRow(events.name, row.event_id, f"{name}: {reason}")
+    return Due(**row._mapping)
+
+
+def give_up_damaged(error: DamagedRow, sink: str, now: datetime) -> Job:
+    """Return the job that lets an event count as dead that cannot be read, so that those behind it are told."""
+    values = {"state": DeliveryState.DEAD.value, "last_error": str(error), "finished_at": now, "next_at": None}
+
+    async def job(connection: AsyncConnection) -> None:
+        mine = sa.and_(deliveries.c.event_id == error.key, deliveries.c.sink == sink)
+        await connection.execute(sa.update(deliveries).where(mine).values(values))
+
+    return job
 
 
 def write_outcome(
@@ -117,7 +141,7 @@ def write_outcome(
     async def job(connection: AsyncConnection) -> None:
         await connection.execute(sa.update(deliveries).where(mine).values(values))
         if notice:
-            await connection.execute(upsert(connection, deliveries, told))
+            await upsert(connection, deliveries, told)
 
     return job
 

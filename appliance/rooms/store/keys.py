@@ -5,19 +5,25 @@ See tokens.md 6.
 
 import base64
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import reduce
+from typing import Any
 
 import sqlalchemy as sa
 from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from appliance.rooms.store.columns import DamagedRow, read_row
 from appliance.rooms.store.store import Job, insert_new, upsert
 from appliance.rooms.store.tables import accounts, api_keys, auth_tokens
 from appliance.sids import AccountSid, KeySid
 from appliance.tokens import KeyKind
+
+log = logging.getLogger(__name__)
 
 
 class TokenSlot(StrEnum):
@@ -72,17 +78,43 @@ class StoredKeys:
     suspended_at: datetime | None = None
 
 
+def _joined(*columns: "sa.Column[Any]") -> "sa.ColumnElement[str]":
+    """All of these columns of all rows as one text."""
+    parts: list[sa.ColumnElement[str]] = [sa.func.coalesce(sa.cast(column, sa.Text), "") for column in columns]
+    return sa.func.aggregate_strings(reduce(lambda left, right: left.concat(" ").concat(right), parts), "\n")
+
+
+_account: "sa.BindParameter[str]" = sa.bindparam("account")
+_opens = (api_keys.c.sid, api_keys.c.kind, api_keys.c.revoked_at, api_keys.c.disconnects)
+_VERSION = sa.select(
+    sa.select(_joined(*_opens)).where(api_keys.c.account_sid == _account).scalar_subquery(),
+    sa.select(_joined(auth_tokens.c.slot, auth_tokens.c.sealed_token))
+    .where(auth_tokens.c.account_sid == _account)
+    .scalar_subquery(),
+    sa.select(sa.cast(accounts.c.suspended_at, sa.Text)).where(accounts.c.sid == _account).scalar_subquery(),
+)
+
+
+async def keys_version(connection: AsyncConnection, account_sid: str) -> tuple[str | None, ...]:
+    """Return what differs as soon as something else opens the account: one question, and nothing to unseal."""
+    return tuple((await connection.execute(_VERSION, {"account": account_sid})).one())
+
+
 async def read_keys(connection: AsyncConnection, account_sid: str, seal: Seal) -> StoredKeys:
     """Return the keys of an account, revoked ones included, oldest first, and its auth tokens."""
     mine = sa.select(api_keys).where(api_keys.c.account_sid == account_sid)
     keys = {}
     for row in await connection.execute(mine.order_by(api_keys.c.created, api_keys.c.sid)):
-        values = dict(row._mapping)
-        secret = seal.open(values.pop("sealed_secret"))
-        if secret is not None:
-            keys[row.sid] = ApiKey(**{**values, "kind": KeyKind(row.kind), "secret": secret})
+        try:
+            key = read_row(api_keys, row, lambda values: _key_of(values, seal))
+        except DamagedRow as error:
+            log.error("store: %s; it opens nothing", error)
+            continue
+        if key:
+            keys[row.sid] = key
     found = await connection.execute(sa.select(auth_tokens).where(auth_tokens.c.account_sid == account_sid))
-    tokens = {TokenSlot(row.slot): seal.open(row.sealed_token) for row in found}
+    slots = {slot.value: slot for slot in TokenSlot}
+    tokens = {slots[row.slot]: seal.open(row.sealed_token) for row in found if row.slot in slots}
     account = (await connection.execute(sa.select(accounts).where(accounts.c.sid == account_sid))).first()
     return StoredKeys(
         keys=keys,
@@ -91,11 +123,17 @@ async def read_keys(connection: AsyncConnection, account_sid: str, seal: Seal) -
     )
 
 
+def _key_of(values: Mapping[str, Any], seal: Seal) -> ApiKey | None:
+    secret = seal.open(values["sealed_secret"])
+    rest = {name: value for name, value in values.items() if name != "sealed_secret"}
+    return None if secret is None else ApiKey(**{**rest, "kind": KeyKind(values["kind"]), "secret": secret})
+
+
 def suspend_account(account_sid: str, at: datetime | None) -> Job:
     """Return the job that suspends an account, or with None lets it be used again."""
 
     async def job(connection: AsyncConnection) -> None:
-        await connection.execute(upsert(connection, accounts, {"sid": account_sid, "suspended_at": at}))
+        await upsert(connection, accounts, {"sid": account_sid, "suspended_at": at})
 
     return job
 
@@ -113,8 +151,10 @@ def add_key(key: ApiKey, seal: Seal, *, unless_there: bool = False) -> Job:
     }
 
     async def job(connection: AsyncConnection) -> None:
-        adding = insert_new(connection, api_keys, row) if unless_there else sa.insert(api_keys).values(row)
-        await connection.execute(adding)
+        if unless_there:
+            await insert_new(connection, api_keys, row)
+        else:
+            await connection.execute(sa.insert(api_keys), row)
 
     return job
 
@@ -149,7 +189,7 @@ def put_token(
 
     async def job(connection: AsyncConnection) -> None:
         write = insert_new if unless_there else upsert
-        await connection.execute(write(connection, auth_tokens, row))
+        await write(connection, auth_tokens, row)
 
     return job
 

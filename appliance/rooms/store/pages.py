@@ -1,15 +1,33 @@
-"""What the REST API reads: rooms and participants, one by one or page by page."""
+"""What the REST API reads: rooms and participants, one by one or page by page. Damaged rows count as not there."""
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from appliance.rooms.room import Participant, ParticipantStatus, Room, RoomStatus
+from appliance.rooms.store.columns import DamagedRow
 from appliance.rooms.store.tables import participant_of, participants, room_of, rooms
 from appliance.rooms.store.window import Window
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# Made once: making a statement anew costs about as much as asking for what it says.
+_key: "sa.BindParameter[str]" = sa.bindparam("key")
+_ROOMS = sa.select(rooms).where(rooms.c.account_sid == sa.bindparam("account"))
+_ROOM_BY_SID = _ROOMS.where(rooms.c.sid == _key)
+_ROOM_BY_NAME = _ROOMS.where(rooms.c.unique_name == _key, rooms.c.status == RoomStatus.IN_PROGRESS.value)
+_PARTICIPANTS = sa.select(participants).where(participants.c.room_sid == sa.bindparam("room"))
+_PARTICIPANT_BY_SID = _PARTICIPANTS.where(participants.c.sid == _key)
+_PARTICIPANT_BY_IDENTITY = _PARTICIPANTS.where(
+    participants.c.identity == _key, participants.c.status != ParticipantStatus.DISCONNECTED.value
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,27 +50,26 @@ class ParticipantFilter:
 
 async def find_room(connection: AsyncConnection, account_sid: str, *, sid: str = "", name: str = "") -> Room | None:
     """Return the room of this SID in any status, or the one in progress of this name (rest.md 5.1)."""
-    query = sa.select(rooms).where(rooms.c.account_sid == account_sid)
-    if sid:
-        query = query.where(rooms.c.sid == sid)
-    else:
-        query = query.where(rooms.c.unique_name == name, rooms.c.status == RoomStatus.IN_PROGRESS.value)
-    row = (await connection.execute(query)).first()
-    return room_of(row) if row else None
+    query = _ROOM_BY_SID if sid else _ROOM_BY_NAME
+    row = (await connection.execute(query, {"account": account_sid, "key": sid or name})).first()
+    return _made(row, room_of) if row else None
 
 
 async def find_participant(
     connection: AsyncConnection, room_sid: str, *, sid: str = "", identity: str = ""
 ) -> Participant | None:
     """Return the participant of this SID in any status, or the present one of this identity."""
-    query = sa.select(participants).where(participants.c.room_sid == room_sid)
-    if sid:
-        query = query.where(participants.c.sid == sid)
-    else:
-        present = participants.c.status != ParticipantStatus.DISCONNECTED.value
-        query = query.where(participants.c.identity == identity, present)
-    row = (await connection.execute(query)).first()
-    return participant_of(row) if row else None
+    query = _PARTICIPANT_BY_SID if sid else _PARTICIPANT_BY_IDENTITY
+    row = (await connection.execute(query, {"room": room_sid, "key": sid or identity})).first()
+    return _made(row, participant_of) if row else None
+
+
+def _made(row: Row[Any], make: Callable[[Row[Any]], T]) -> T | None:
+    try:
+        return make(row)
+    except DamagedRow as error:
+        log.warning("left out: %s", error)
+        return None
 
 
 async def list_rooms(connection: AsyncConnection, chosen: RoomFilter, window: Window) -> tuple[list[Room], bool]:
@@ -61,8 +78,7 @@ async def list_rooms(connection: AsyncConnection, chosen: RoomFilter, window: Wi
     if chosen.name is not None:
         query = query.where(rooms.c.unique_name == chosen.name)
     query = _between(query, rooms.c.created, chosen.created_from, chosen.created_before)
-    rows, more = await _page(connection, query, rooms.c.created, rooms.c.sid, window)
-    return [room_of(row) for row in rows], more
+    return await _page(connection, query, (rooms.c.created, rooms.c.sid), window, room_of)
 
 
 async def list_participants(
@@ -76,8 +92,7 @@ async def list_participants(
     if chosen.identity is not None:
         query = query.where(participants.c.identity == chosen.identity)
     query = _between(query, participants.c.started, chosen.created_from, chosen.created_before)
-    rows, more = await _page(connection, query, participants.c.started, participants.c.sid, window)
-    return [participant_of(row) for row in rows], more
+    return await _page(connection, query, (participants.c.started, participants.c.sid), window, participant_of)
 
 
 def _between(
@@ -91,17 +106,24 @@ def _between(
 async def _page(
     connection: AsyncConnection,
     query: "sa.Select[Any]",
-    created: "sa.Column[Any]",
-    sid: "sa.Column[Any]",
+    key: "tuple[sa.Column[Any], sa.Column[Any]]",
     window: Window,
-) -> tuple[list[Any], bool]:
+    make: Callable[[Row[Any]], T],
+) -> tuple[list[T], bool]:
     """Read one row more than asked for: whether it is there tells whether there is another page."""
+    created, sid = key
     if window.key:
         place = sa.tuple_(created, sid)
         mark = sa.tuple_(sa.literal(window.key.created, created.type), sa.literal(window.key.sid))
         query = query.where(place > mark if window.backwards else place < mark)
     order = (created.asc(), sid.asc()) if window.backwards else (created.desc(), sid.desc())
-    rows = list(await connection.execute(query.order_by(*order).limit(window.size + 1)))
-    more = len(rows) > window.size
-    rows = rows[: window.size]
-    return (rows[::-1] if window.backwards else rows), more
+    query = query.order_by(*order).limit(window.size + 1)
+    rows = list(await connection.execute(query))
+    made = [(row.sid, _made(row, make)) for row in rows]
+    # A page full of damaged rows would be an empty one, with no key for the next to begin at.
+    while damaged := [each for each, value in made if value is None]:
+        query = query.where(sid.not_in(damaged))
+        rows = list(await connection.execute(query))
+        made = [(row.sid, _made(row, make)) for row in rows]
+    found = [value for _, value in made[: window.size] if value is not None]
+    return (found[::-1] if window.backwards else found), len(made) > window.size

@@ -15,7 +15,7 @@ async def retained(connection: AsyncConnection) -> dict[str, str]:
 def keep_topic(topic: str, room_sid: str, seq: int) -> Job:
     async def job(connection: AsyncConnection) -> None:
         row = {"topic": topic, "room_sid": room_sid, "seq": seq}
-        await connection.execute(upsert(connection, retained_topics, row))
+        await upsert(connection, retained_topics, row)
 
     return job
 

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -26,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from appliance.backoff import Backoff, geometric
 from appliance.errors import ConfigurationError, RoomKioskError
+from appliance.rooms.store import sqlite_driver
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +39,7 @@ _GOODBYE_WITHIN_S = 0.5
 _MAX_READERS = 8  # fewer than the pool holds
 _CONNECT_WITHIN_S = 5.0
 _ANSWER_WITHIN_S = 30.0
-_PLACE_WITHIN_S = 10.0
+READ_WITHIN_S = 5.0
 _OUTAGES = ("08", "40", "53", "55", "57", "58")
 """SQLSTATE classes: connection, rollback, resources, not in the state, operator's intervention, system (PostgreSQL,
 appendix A)."""
@@ -62,13 +64,17 @@ def is_outage(error: BaseException) -> bool:
 class Store:
     """`async with Store(url) as store:`; `url` as SQLAlchemy wants it, with an async driver.
 
+    `read_within_s`: who reads is told after so many seconds that the database hangs. Who writes waits as long as it
+    likes: a job stays queued.
+
     Raises:
         ConfigurationError: on entering: there is no such database, it may not be used, or it is a newer one.
         StoreUnavailable: on entering: the database server cannot be reached now.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, read_within_s: float = READ_WITHIN_S) -> None:
         self._url = url
+        self._read_within_s = read_within_s
         self._engine: AsyncEngine | None = None
         self._jobs: asyncio.Queue[tuple[Job, asyncio.Future[None]] | None] = asyncio.Queue()
         self._writer: asyncio.Task[None] | None = None
@@ -79,11 +85,13 @@ class Store:
         url = sa.make_url(self._url)
         if url.get_backend_name() == "sqlite":
             self._look_for_folder(url)
-            self._engine = create_async_engine(url)
+            self._engine = create_async_engine(url, connect_args={"async_creator_fn": sqlite_driver.connect})
             sa.event.listen(self._engine.sync_engine, "connect", _set_up_sqlite)
         else:
+            from appliance.rooms.store.postgres_driver import HastyConnection  # an extra that may not be installed
+
             deadlines = {"timeout": _CONNECT_WITHIN_S, "command_timeout": _ANSWER_WITHIN_S}
-            self._engine = create_async_engine(url, connect_args=deadlines)
+            self._engine = create_async_engine(url, connect_args={**deadlines, "connection_class": HastyConnection})
             sa.event.listen(self._engine.sync_engine, "checkout", _leave_dead_connection)
         try:
             async with self._engine.begin() as connection:
@@ -131,29 +139,26 @@ class Store:
         return self._engine
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
+    async def read(self, *, patient: bool = False) -> AsyncIterator[AsyncConnection]:
         """Give a connection to read by; a few at a time, so that a flood of readers waits instead of failing.
 
+        Args:
+            patient: it has to be read however long it takes, as at the start.
+
         Raises:
-            StoreUnavailable: the database is away, before or while it is read.
+            StoreUnavailable: the database is away, before or while it is read, or hangs.
         """
         try:
-            async with self._place(), self.engine.connect() as connection:
+            async with (
+                asyncio.timeout(None if patient else self._read_within_s),
+                self._reads,
+                self.engine.connect() as connection,
+            ):
                 yield connection
         except (DBAPIError, OSError) as error:
             if not is_outage(error):
                 raise
             raise StoreUnavailable(f"the store cannot be read now: {_reason(error)}") from error
-
-    @asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
-        """Hold one of the readers' places. Raise TimeoutError where the database hangs and so none gets free."""
-        async with asyncio.timeout(_PLACE_WITHIN_S):
-            await self._reads.acquire()
-        try:
-            yield
-        finally:
-            self._reads.release()
 
     async def condition(self) -> str:
         """Return `ok`, or what is wrong in words; asks the database, which nobody may have done since it went away."""
@@ -231,20 +236,25 @@ def _reason(error: BaseException) -> str:
     return str(reason) or type(reason).__name__
 
 
-def upsert(connection: AsyncConnection, table: sa.Table, row: dict[str, Any]) -> sa.Executable:
-    """Return a statement that inserts the row, or updates the one with its primary key."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(table).values(row)
+async def upsert(connection: AsyncConnection, table: sa.Table, row: dict[str, Any]) -> None:
+    """Insert the row, or update the one with its primary key."""
+    await connection.execute(_inserting(connection.dialect.name, table, tuple(row), updates=True), row)
+
+
+async def insert_new(connection: AsyncConnection, table: sa.Table, row: dict[str, Any]) -> None:
+    """Insert the row, and leave one with its primary key as it is."""
+    await connection.execute(_inserting(connection.dialect.name, table, tuple(row), updates=False), row)
+
+
+@cache
+def _inserting(dialect: str, table: sa.Table, columns: tuple[str, ...], *, updates: bool) -> sa.Executable:
+    """Return a statement for rows of these columns. Making it anew each time is dearer than all the rest."""
+    statement = (sqlite if dialect == "sqlite" else postgresql).insert(table)
     keys = [column.name for column in table.primary_key]
-    changed = {name: statement.excluded[name] for name in row if name not in keys}
+    if not updates:
+        return cast(sa.Executable, statement.on_conflict_do_nothing(index_elements=keys))
+    changed = {name: statement.excluded[name] for name in columns if name not in keys}
     return cast(sa.Executable, statement.on_conflict_do_update(index_elements=keys, set_=changed))
-
-
-def insert_new(connection: AsyncConnection, table: sa.Table, row: dict[str, Any]) -> sa.Executable:
-    """Return a statement that inserts the row, and leaves one with its primary key as it is."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    keys = [column.name for column in table.primary_key]
-    return cast(sa.Executable, dialect.insert(table).values(row).on_conflict_do_nothing(index_elements=keys))
 
 
 def _leave_dead_connection(connection: Any, record: Any, proxy: Any) -> None:

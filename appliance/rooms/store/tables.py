@@ -1,35 +1,20 @@
 """The tables as the code sees them now, and how values become rows and back. How they came about: `migrations`."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Dialect, Row
+from sqlalchemy.engine import Row
 
 from appliance.media_engine import TrackKind, TrackPriority
 from appliance.rooms.events import RoomEvent
 from appliance.rooms.publishing import Track
 from appliance.rooms.recording_rules import NOTHING_RECORDED
 from appliance.rooms.room import Participant, ParticipantStatus, Room, RoomSettings, RoomStatus, RoomType
+from appliance.rooms.store.columns import Json, Moment, moment_of, moment_text, read_row
 from appliance.rooms.subscribe_rules import INCLUDE_ALL, SubscribeRule, rule_of
 from appliance.sids import AccountSid, KeySid, ParticipantSid, RoomSid, TrackSid
-
-_FORM = "%Y-%m-%dT%H:%M:%S.%fZ"
-
-
-class Moment(sa.types.TypeDecorator[datetime]):
-    """A time in UTC as text of one width, `2026-03-01T09:14:03.512345Z`: sorts as time does, in any database."""
-
-    impl = sa.String(27)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
-        return None if value is None else value.astimezone(UTC).strftime(_FORM)
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else datetime.strptime(value, _FORM).replace(tzinfo=UTC)
-
 
 metadata = sa.MetaData()
 
@@ -52,7 +37,7 @@ rooms = sa.Table(
     sa.Column("max_participants", sa.Integer),
     sa.Column("max_participant_duration_s", sa.Integer),
     sa.Column("max_published_tracks", sa.Integer),
-    sa.Column("video_codecs", sa.JSON),
+    sa.Column("video_codecs", Json),
     sa.Column("media_region", sa.Text),
     sa.Column("audio_only", sa.Boolean),
     sa.Column("empty_timeout_min", sa.Integer),
@@ -60,7 +45,7 @@ rooms = sa.Table(
     sa.Column("large_room", sa.Boolean),
     sa.Column("status_callback", sa.Text),
     sa.Column("status_callback_method", sa.String(4)),
-    sa.Column("recording_rules", sa.JSON),
+    sa.Column("recording_rules", Json),
 )
 
 participants = sa.Table(
@@ -75,7 +60,7 @@ participants = sa.Table(
     sa.Column("started", Moment),
     sa.Column("updated", Moment),
     sa.Column("ended", Moment),
-    sa.Column("rules", sa.JSON),
+    sa.Column("rules", Json),
     sa.Column("guest", sa.Boolean),
 )
 
@@ -103,7 +88,7 @@ events = sa.Table(
     sa.Column("seq", sa.Integer),
     sa.Column("name", sa.String(32)),
     sa.Column("occurred_at", Moment),
-    sa.Column("params", sa.JSON),
+    sa.Column("params", Json),
     sa.Column("reason", sa.String(32)),
 )
 
@@ -189,8 +174,15 @@ def room_row(room: Room) -> dict[str, Any]:
 
 
 def room_of(row: Row[Any], present: tuple[Participant, ...] = ()) -> Room:
-    """Return the room of a row of `rooms`, with these participants."""
-    values = row._mapping
+    """Return the room of a row of `rooms`, with these participants.
+
+    Raises:
+        DamagedRow: it holds no room.
+    """
+    return read_row(rooms, row, lambda values: _room_of(values, present))
+
+
+def _room_of(values: Mapping[str, Any], present: tuple[Participant, ...]) -> Room:
     stored = values["recording_rules"] or {}  # rows of before these were kept have none
     settings = RoomSettings(
         type=RoomType(values["type"]),
@@ -230,13 +222,21 @@ def participant_row(participant: Participant, room_sid: RoomSid) -> dict[str, An
 def _rules_row(rules: Sequence[SubscribeRule], created: datetime | None, updated: datetime | None) -> dict[str, Any]:
     return {
         "rules": [rule.to_json() for rule in rules],
-        "created": created and created.strftime(_FORM),
-        "updated": updated and updated.strftime(_FORM),
+        "created": created and moment_text(created),
+        "updated": updated and moment_text(updated),
     }
 
 
 def participant_of(row: Row[Any], published: tuple[Track, ...] = ()) -> Participant:
-    values = row._mapping
+    """Return the participant of a row of `participants`, with these tracks.
+
+    Raises:
+        DamagedRow: it holds none.
+    """
+    return read_row(participants, row, lambda values: _participant_of(values, published))
+
+
+def _participant_of(values: Mapping[str, Any], published: tuple[Track, ...]) -> Participant:
     stored = values["rules"] or {}  # rows of before there were rules have none
     return Participant(
         sid=ParticipantSid(values["sid"]),
@@ -256,7 +256,7 @@ def participant_of(row: Row[Any], published: tuple[Track, ...] = ()) -> Particip
 
 
 def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.strptime(text, _FORM).replace(tzinfo=UTC)
+    return None if text is None else moment_of(text)
 
 
 def track_row(track: Track, participant_sid: ParticipantSid, position: int) -> dict[str, Any]:
@@ -275,7 +275,11 @@ def track_row(track: Track, participant_sid: ParticipantSid, position: int) -> d
 
 
 def track_of(row: Row[Any]) -> Track:
-    values = row._mapping
+    """Return the track of a row of `tracks`. Raise DamagedRow where it holds none."""
+    return read_row(tracks, row, _track_of)
+
+
+def _track_of(values: Mapping[str, Any]) -> Track:
     return Track(
         sid=TrackSid(values["sid"]),
         client_id=values["client_id"],
