@@ -15,7 +15,7 @@ from tests.support.signaling_proxy import SignalingProxy
 from tests.support.stack import Stack
 from tests.support.wire_pages import Meeting, meeting_in, module_stack, moves
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.measuring]
 
 SIZE = [320, 180, 15]
 FINE = Weather(delay_s=0.005)

@@ -2,9 +2,10 @@
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +14,34 @@ import pytest
 from tests.support.browser import Application
 from tests.support.processes import wait_for
 from tests.support.rest_caller import RestCaller
-from tests.support.stack import ROOM, Stack
+from tests.support.stack import Stack
+from tests.support.wire_pages import module_stack
 
 pytestmark = pytest.mark.browser
 
 SMALL = [320, 180, 10]
+_numbers = count(1)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    running = module_stack(tmp_path_factory.mktemp("stack"), "")
+    yield running
+    running.close()
 
 
 class Meeting:
-    """Anna publishes sound, picture and data; Bert watches."""
+    """A room of its own, in which Anna publishes sound, picture and data, and Bert watches."""
 
     def __init__(self, stack: Stack, open_application: Callable[[], Application]) -> None:
         self.call = RestCaller(stack)
-        self.room = self.call("POST", "/v1/Rooms", {"UniqueName": ROOM})
+        name = f"room-{next(_numbers)}"
+        self.room = self.call("POST", "/v1/Rooms", {"UniqueName": name})
+        self.path = f"/v1/Rooms/{name}"
         self.anna, self.bert = open_application(), open_application()
-        self.anna.join(token=stack.token("anna"), service=stack.service, room=ROOM, size=SMALL)
-        self.bert.join(token=stack.token("bert"), service=stack.service, room=ROOM, media=False, data=False, size=SMALL)
+        where = {"service": stack.service, "room": name, "size": SMALL}
+        self.anna.join(token=stack.token("anna", name), **where)
+        self.bert.join(token=stack.token("bert", name), **where, media=False, data=False)
         wait_for("Bert receives everything of Anna's", lambda: self.received() == ["audio", "data", "video"])
 
     def received(self) -> list[str]:
@@ -42,26 +55,24 @@ class Meeting:
         return sorted(kinds)
 
     def set_rules(self, *rules: dict[str, Any]) -> None:
-        path = f"/v1/Rooms/{ROOM}/Participants/bert/SubscribeRules"
-        answer = self.call("POST", path, {"Rules": json.dumps(rules)})
+        answer = self.call("POST", f"{self.path}/Participants/bert/SubscribeRules", {"Rules": json.dumps(rules)})
         assert len(answer["rules"]) == len(rules)
 
     def listed(self) -> list[str]:
         """Return the kinds of the tracks that the REST API says Bert receives."""
-        page = self.call("GET", f"/v1/Rooms/{ROOM}/Participants/bert/SubscribedTracks")
+        page = self.call("GET", f"{self.path}/Participants/bert/SubscribedTracks")
         return sorted(track["kind"] for track in page["subscribed_tracks"])
 
 
 @pytest.fixture
 def meeting(stack: Stack, open_application: Callable[[], Application]) -> Meeting:
-    stack.start_rooms()
     return Meeting(stack, open_application)
 
 
 def test_rules_take_tracks_and_give_them_back_by_every_filter(meeting: Meeting) -> None:
-    published = meeting.call("GET", f"/v1/Rooms/{ROOM}/Participants/anna/PublishedTracks")["published_tracks"]
+    published = meeting.call("GET", f"{meeting.path}/Participants/anna/PublishedTracks")["published_tracks"]
     sid = {track["kind"]: track["sid"] for track in published}
-    anna = meeting.call("GET", f"/v1/Rooms/{ROOM}/Participants/anna")["sid"]
+    anna = meeting.call("GET", f"{meeting.path}/Participants/anna")["sid"]
     everything = {"type": "include", "all": True}
     steps: list[tuple[list[dict[str, Any]], list[str]]] = [
         ([{"type": "include", "kind": "audio"}], ["audio"]),
@@ -95,7 +106,7 @@ def test_rules_apply_to_tracks_that_come_later(meeting: Meeting) -> None:
 
 
 def test_who_is_removed_is_told_so_without_an_error(meeting: Meeting) -> None:
-    answer = meeting.call("POST", f"/v1/Rooms/{ROOM}/Participants/bert", {"Status": "disconnected"})
+    answer = meeting.call("POST", f"{meeting.path}/Participants/bert", {"Status": "disconnected"})
 
     assert answer["status"] == "disconnected"
     wait_for("Bert is out", lambda: meeting.bert.events("room:disconnected") == [{"code": None}])
@@ -116,11 +127,10 @@ def test_when_the_room_is_completed_everybody_is_told_53118(meeting: Meeting) ->
 def test_who_has_been_in_the_room_for_as_long_as_it_allows_is_told_53216(
     stack: Stack, open_application: Callable[[], Application]
 ) -> None:
-    stack.start_rooms()
     call = RestCaller(stack)
-    call("POST", "/v1/Rooms", {"UniqueName": ROOM, "MaxParticipantDuration": "600"})
+    call("POST", "/v1/Rooms", {"UniqueName": "short", "MaxParticipantDuration": "600"})
     bert = open_application()
-    bert.join(token=stack.token("bert"), service=stack.service, room=ROOM, media=False, data=False, size=SMALL)
+    bert.join(token=stack.token("bert", "short"), service=stack.service, room="short", media=False, data=False)
 
     stack.rooms.kill()
     came_in_nearly_ten_minutes_ago(stack.folder / "rooms" / "rooms.sqlite3")
@@ -128,10 +138,10 @@ def test_who_has_been_in_the_room_for_as_long_as_it_allows_is_told_53216(
 
     wait_for("it is over for Bert", lambda: bert.events("room:disconnected") == [{"code": 53216}], within_s=40)
     # Nobody waited for the store when time was up, as a request would have.
-    path = f"/v1/Rooms/{ROOM}/Participants?Status=disconnected"
+    path = "/v1/Rooms/short/Participants?Status=disconnected"
     (gone,) = wait_for("the record tells it too", lambda: call("GET", path)["participants"])
     assert (gone["identity"], gone["duration"] >= 600) == ("bert", True)
-    assert call("GET", f"/v1/Rooms/{ROOM}")["status"] == "in-progress"
+    assert call("GET", "/v1/Rooms/short")["status"] == "in-progress"
 
 
 def came_in_nearly_ten_minutes_ago(store: Path) -> None:

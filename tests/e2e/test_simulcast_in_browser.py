@@ -100,6 +100,7 @@ def test_in_adaptive_mode_the_layer_follows_the_size_that_is_shown(meeting: Meet
     comes_at(bert, "anna", 270)
 
 
+@pytest.mark.measuring
 def test_a_narrow_line_makes_the_picture_small_then_takes_it_away_and_a_wide_one_brings_it_back(
     meeting: Meeting,
 ) -> None:

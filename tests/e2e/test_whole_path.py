@@ -5,6 +5,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,33 +14,20 @@ from twilio.request_validator import RequestValidator
 
 from appliance.devices.cameras.frame_number import read_frame_number
 from tests.support.browser import Application
-from tests.support.callback_receiver import CallbackReceiver
+from tests.support.callback_receiver import CallbackReceiver, ReceivedCallback
+from tests.support.kiosk_in_room import alone_in_its_room, come_back
 from tests.support.mqtt_listener import MqttListener
 from tests.support.processes import wait_for
-from tests.support.recorded_sound import tone_level
+from tests.support.recorded_sound import read_wave, tone_level
 from tests.support.sdk_participant import SdkParticipant
-from tests.support.stack import KIOSK, ROOM, Stack, fetch
+from tests.support.stack import KIOSK, ROOM, Stack, fetch, running_stack
 
 pytestmark = [pytest.mark.browser, pytest.mark.broker]
 
 CHROMIUM_BEEP_HZ = 400.0
 """Chromium's invented microphone beeps at this pitch, 20 ms long."""
-
-
-@pytest.fixture
-def receiver() -> Iterator[CallbackReceiver]:
-    with CallbackReceiver() as running:
-        yield running
-
-
-@pytest.fixture
-def whole_stack(stack: Stack, receiver: CallbackReceiver) -> Stack:
-    """Broker, rooms service, kiosk in its room, panel."""
-    stack.start_broker()
-    stack.start_rooms(f'[rooms.defaults]\nstatus_callback = "{receiver.url}"\n')
-    stack.start_kiosk(KIOSK_IN_ROOM.format(recorder=stack.folder / "speaker.wav"))
-    stack.start_panel()
-    return stack
+TONE_HZ = 880
+"""What the kiosk's microphone hears."""
 
 
 KIOSK_IN_ROOM = f"""
@@ -48,18 +36,44 @@ mode = "always"
 default_room = "{ROOM}"
 [video]
 source = "test"
+width = 640
+height = 360
 [audio]
-input = "virtual"
+input = "virtual:tone:{TONE_HZ}"
 output = "virtual:{{recorder}}"
 [display]
 mode = "dummy"
 """
+SMALL = [320, 180, 15]
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[CallbackReceiver]:
+    with CallbackReceiver() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, receiver: CallbackReceiver) -> Iterator[Stack]:
+    """Broker, rooms service, kiosk in its room and panel, for all tests here."""
+    with running_stack(tmp_path_factory.mktemp("stack")) as running:
+        running.start_broker()
+        running.start_rooms(f'[rooms.defaults]\nstatus_callback = "{receiver.url}"\n')
+        running.start_kiosk(KIOSK_IN_ROOM.format(recorder=running.folder / "speaker.wav"))
+        running.start_panel()
+        yield running
+
+
+@pytest.fixture
+def whole_stack(stack: Stack) -> Stack:
+    alone_in_its_room(stack)
+    return stack
 
 
 def joined_browser(stack: Stack, open_application: Callable[[], Application], identity: str = "anna") -> Application:
     page = open_application()
-    options = {"dominantSpeaker": True}
-    page.join(token=stack.token(identity), service=stack.service, room=ROOM, options=options)
+    how = {"options": {"dominantSpeaker": True}, "size": SMALL}
+    page.join(token=stack.token(identity), service=stack.service, room=ROOM, **how)
     wait_for("the kiosk is in the browser's room", lambda: KIOSK in page.call("people"))
     return page
 
@@ -91,13 +105,9 @@ def test_the_browser_sees_and_hears_the_kiosk(whole_stack: Stack, open_applicati
 
 
 def test_a_tone_from_the_kiosk_is_found_by_its_frequency(
-    stack: Stack, open_application: Callable[[], Application]
+    whole_stack: Stack, open_application: Callable[[], Application]
 ) -> None:
-    stack.start_rooms()
-    stack.start_kiosk(
-        KIOSK_IN_ROOM.format(recorder=stack.folder / "speaker.wav").replace('"virtual"', '"virtual:tone:880"')
-    )
-    page = joined_browser(stack, open_application)
+    page = joined_browser(whole_stack, open_application)
 
     def heard() -> float | None:
         level = page.call("hear", KIOSK)
@@ -105,10 +115,12 @@ def test_a_tone_from_the_kiosk_is_found_by_its_frequency(
 
     frequency = wait_for("the tone is heard", heard)
 
-    assert frequency == pytest.approx(880, abs=15)
+    assert frequency == pytest.approx(TONE_HZ, abs=15)
 
 
 def test_the_kiosk_shows_and_plays_the_browser(whole_stack: Stack, open_application: Callable[[], Application]) -> None:
+    speaker = whole_stack.folder / "speaker.wav"
+    earlier = len(read_wave(speaker)[0])
     joined_browser(whole_stack, open_application)
     with whole_stack.control() as control:
         wait_for("the kiosk knows the browser", lambda: [p for p in control.state()["people"] if p["name"] == "anna"])
@@ -130,7 +142,7 @@ def test_the_kiosk_shows_and_plays_the_browser(whole_stack: Stack, open_applicat
     wait_for("the shown picture moves", lambda: bool((np.abs(picture() - first) > 60).any(axis=2).mean() > 0.001))
     wait_for(
         "the speaker played the browser's beep",
-        lambda: tone_level(whole_stack.folder / "speaker.wav", CHROMIUM_BEEP_HZ, window_s=0.02) > -40,
+        lambda: tone_level(speaker, CHROMIUM_BEEP_HZ, window_s=0.02, after=earlier) > -40,
     )
 
 
@@ -198,31 +210,44 @@ def test_callbacks_arrive_signed_over_http_and_over_mqtt(
 ) -> None:
     validator = RequestValidator(whole_stack.credentials["auth_token"])
     with MqttListener(whole_stack.broker.port, "room-kiosk-rooms/v1/+/rooms/+/events") as mqtt:
+        with whole_stack.control() as control:
+            control.press("leave")
+            wait_for("the room is over", lambda: receiver.events()[-1:] == ["room-ended"])
+            come_back(control)
         page = joined_browser(whole_stack, open_application)
-        wait_for("the browser's tracks are told", lambda: receiver.events().count("track-added") >= 5)
+        room = page.page.evaluate("app.room.sid")
+
+        def received() -> list[ReceivedCallback]:
+            return [callback for callback in receiver.received if callback.parameters["RoomSid"] == room]
+
+        def events() -> list[str]:
+            return [callback.event for callback in received()]
+
+        def over_mqtt() -> list[dict[str, Any]]:
+            told = [json.loads(message.payload) for message in mqtt.messages]
+            return [event for event in told if event["data"]["RoomSid"] == room]
+
+        wait_for("the browser's tracks are told", lambda: events().count("track-added") >= 5)
         with whole_stack.control() as control:
             control.tap("mute")
-            wait_for("track-disabled is told", lambda: "track-disabled" in receiver.events())
+            wait_for("track-disabled is told", lambda: "track-disabled" in events())
             control.tap("mute")
-            wait_for("track-enabled is told", lambda: "track-enabled" in receiver.events())
+            wait_for("track-enabled is told", lambda: "track-enabled" in events())
             control.press("leave")
         page.call("leave")
-        wait_for("room-ended is told", lambda: "room-ended" in receiver.events())
+        wait_for("room-ended is told", lambda: "room-ended" in events())
 
-        wait_for(
-            "MQTT told the end too", lambda: [m for m in mqtt.messages if json.loads(m.payload)["type"] == "room-ended"]
-        )
-        over_mqtt = [json.loads(message.payload) for message in mqtt.messages]
+        wait_for("MQTT told the end too", lambda: [each for each in over_mqtt() if each["type"] == "room-ended"])
 
-    assert all(validator.validate(c.url, c.parameters, c.signature) for c in receiver.received)
-    assert [int(c.parameters["SequenceNumber"]) for c in receiver.received] == list(range(len(receiver.received)))
-    assert set(receiver.events()) == {
+    assert all(validator.validate(c.url, c.parameters, c.signature) for c in received())
+    assert [int(c.parameters["SequenceNumber"]) for c in received()] == list(range(len(received())))
+    assert set(events()) == {
         "room-created", "participant-connected", "track-added", "track-disabled", "track-enabled",
         "track-removed", "participant-disconnected", "room-ended",
     }  # fmt: skip
-    by_id = {c.headers["I-Twilio-Idempotency-Token"]: c.parameters for c in receiver.received}
-    assert all(by_id[event["id"]] == event["data"] for event in over_mqtt)
-    assert time.strptime(receiver.received[0].parameters["Timestamp"], "%Y-%m-%dT%H:%M:%S.%fZ")
+    by_id = {c.headers["I-Twilio-Idempotency-Token"]: c.parameters for c in received()}
+    assert all(by_id[event["id"]] == event["data"] for event in over_mqtt())
+    assert time.strptime(received()[0].parameters["Timestamp"], "%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def test_page_broker_and_socket_show_one_state(whole_stack: Stack) -> None:

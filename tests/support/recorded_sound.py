@@ -19,9 +19,13 @@ def read_wave(path: Path) -> tuple[np.ndarray, int]:
     return samples[: len(samples) // channels * channels].reshape(-1, channels).mean(axis=1), rate
 
 
-def tone_level(path: Path, frequency_hz: float, *, window_s: float = 0.1) -> float:
-    """Return the highest level of this pitch in any window, in dB below full scale; -200 where there is none."""
+def tone_level(path: Path, frequency_hz: float, *, window_s: float = 0.1, after: int = 0) -> float:
+    """Return the highest level of this pitch in any window, in dB below full scale; -200 where there is none.
+
+    `after`: how many samples at the beginning do not count.
+    """
     samples, rate = read_wave(path)
+    samples = samples[after:]
     length = int(rate * window_s)
     if len(samples) < length:
         return -200.0
