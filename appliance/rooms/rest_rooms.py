@@ -1,5 +1,6 @@
 """`/v1/Rooms`: create, find, list and complete rooms (rest.md 6)."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 
@@ -18,7 +19,7 @@ from appliance.rooms.resources import room_json
 from appliance.rooms.rest_routes import Answer, Call, Field, Lookup, Operation, Route
 from appliance.rooms.room import RoomStatus
 from appliance.rooms.service import RoomsService
-from appliance.rooms.store.pages import RoomFilter, list_rooms
+from appliance.rooms.store.pages import ROWS_AT_ONCE, RoomFilter, list_rooms
 from appliance.rooms.store.window import Key
 
 log = logging.getLogger(__name__)
@@ -111,6 +112,10 @@ class RoomOperations:
         page = self._lookup.page_request(call, _FILTERS)
         async with self._service.store.read() as connection:
             rooms, more = await list_rooms(connection, chosen, page.window)
-        items = [room_json(room, call.base_url) for room in rooms]
+        items = []
+        for room in rooms:
+            items.append(room_json(room, call.base_url))
+            if len(items) % ROWS_AT_ONCE == 0:
+                await asyncio.sleep(0)
         keys = [Key(room.created, room.sid) for room in rooms]
         return self._lookup.page("rooms", items, keys, more, page, f"{call.base_url}/v1/Rooms")

@@ -3,6 +3,8 @@
 import asyncio
 import sqlite3
 import threading
+from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,13 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from appliance.errors import ConfigurationError, RoomError
 from appliance.rooms.conversation import UpdateRequest
-from appliance.rooms.room import RoomSettings
+from appliance.rooms.room import RoomSettings, create_room
 from appliance.rooms.service import StoreUnavailable
+from appliance.rooms.store import pages, tables
 from appliance.rooms.store.store import Store
 from appliance.rooms.store.tables import events, rooms
+from appliance.rooms.store.window import Window
+from appliance.sids import new_account_sid, new_room_sid
 from tests.support import rooms_running
 from tests.support.conditions import until
 from tests.support.postgres import Postgres
@@ -222,3 +227,32 @@ async def test_who_reads_from_a_server_that_hangs_is_told_so_in_time(
         await waiting
         assert written == [1]
         assert await ask(store) == 1
+
+
+async def test_a_long_page_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = 0
+    made_in: list[int] = []
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def room_of(row: Any) -> Any:
+        made_in.append(turns)
+        return tables.room_of(row)
+
+    monkeypatch.setattr(pages, "room_of", room_of)
+    account, now = new_account_sid(), datetime.now(UTC)
+    made = [create_room(new_room_sid(), account, None, RoomSettings(), now).room for _ in range(200)]
+    async with Store(rooms_running.database_of(tmp_path)) as store:
+        async with store.engine.begin() as connection:
+            await connection.execute(sa.insert(rooms), [tables.room_row(room) for room in made])
+        counting = asyncio.create_task(count())
+        async with store.read() as connection:
+            found, more = await pages.list_rooms(connection, pages.RoomFilter(account_sid=account), Window(size=199))
+        counting.cancel()
+
+    assert (len(found), more) == (199, True)
+    assert max(Counter(made_in).values()) <= pages.ROWS_AT_ONCE

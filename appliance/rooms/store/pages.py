@@ -1,5 +1,6 @@
 """What the REST API reads: rooms and participants, one by one or page by page. Damaged rows count as not there."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from appliance.rooms.store.window import Window
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+ROWS_AT_ONCE = 10
+"""Made one after the other: a quarter of a millisecond's work, a whole one on a Pi."""
 
 # Made once: making a statement anew costs about as much as asking for what it says.
 _key: "sa.BindParameter[str]" = sa.bindparam("key")
@@ -118,12 +122,22 @@ async def _page(
         query = query.where(place > mark if window.backwards else place < mark)
     order = (created.asc(), sid.asc()) if window.backwards else (created.desc(), sid.desc())
     query = query.order_by(*order).limit(window.size + 1)
-    rows = list(await connection.execute(query))
-    made = [(row.sid, _made(row, make)) for row in rows]
+    made = await _all_made(connection, query, make)
     # A page full of damaged rows would be an empty one, with no key for the next to begin at.
     while damaged := [each for each, value in made if value is None]:
         query = query.where(sid.not_in(damaged))
-        rows = list(await connection.execute(query))
-        made = [(row.sid, _made(row, make)) for row in rows]
+        made = await _all_made(connection, query, make)
     found = [value for _, value in made[: window.size] if value is not None]
     return (found[::-1] if window.backwards else found), len(made) > window.size
+
+
+async def _all_made(
+    connection: AsyncConnection, query: "sa.Select[Any]", make: Callable[[Row[Any]], T]
+) -> list[tuple[str, T | None]]:
+    """Return what was made of each row, by SID."""
+    made: list[tuple[str, T | None]] = []
+    for row in await connection.execute(query):
+        made.append((row.sid, _made(row, make)))
+        if len(made) % ROWS_AT_ONCE == 0:
+            await asyncio.sleep(0)  # packets wait for nothing longer than that
+    return made
