@@ -396,6 +396,10 @@ class MediaPeer(Protocol):
     def figures(self) -> PeerFigures: ...
 
     @property
+    def unusable(self) -> frozenset[TrackKind]:
+        """The kinds of which the client's descriptions named no codec that we take; none before there are any."""
+
+    @property
     def data(self) -> DataPeer: ...
 
     async def close(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from appliance.errors import (
+    MediaNoSupportedCodecError,
     ParticipantMaxTracksExceededError,
     RoomError,
     RoomTrackKindNotSupportedError,
@@ -49,10 +50,15 @@ class Track:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishingLimits:
-    """`room_for`: how many tracks the room can still take, None for any number."""
+    """`room_for`: how many tracks the room can still take, None for any number.
+
+    `unusable`: kinds that the client can send in no codec of the room. It has to be said before a track gets its SID:
+    to an error that comes later, `publishTrack` of the SDK does not listen.
+    """
 
     room_for: int | None
     audio_only: bool = False
+    unusable: frozenset[TrackKind] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +94,7 @@ def publish(
     refused: dict[str, RoomError] = {}
     for wish in wished.values():
         free = None if limits.room_for is None else limits.room_for + len(removed) - len(added)
-        error = _objection(wish, [*kept, *added], free, limits.audio_only)
+        error = _objection(wish, [*kept, *added], free, limits)
         if error:
             refused[wish.id] = error
         else:
@@ -117,7 +123,9 @@ def _new_track(wish: TrackWish, sid: TrackSid, now: datetime) -> Track:
     )
 
 
-def _objection(wish: TrackWish, others: Sequence[Track], free: int | None, audio_only: bool) -> RoomError | None:
+def _objection(
+    wish: TrackWish, others: Sequence[Track], free: int | None, limits: PublishingLimits
+) -> RoomError | None:
     if not wish.id or len(wish.id) > MAX_CLIENT_ID_LENGTH or any(character.isspace() for character in wish.id):
         return TrackInvalidError()
     if len(wish.name) > MAX_NAME_LENGTH:
@@ -126,8 +134,10 @@ def _objection(wish: TrackWish, others: Sequence[Track], free: int | None, audio
         return TrackNameCharsInvalidError()
     if any(track.name == wish.name for track in others):
         return TrackNameIsDuplicatedError()
-    if audio_only and wish.kind is TrackKind.VIDEO:
+    if limits.audio_only and wish.kind is TrackKind.VIDEO:
         return RoomTrackKindNotSupportedError()
+    if wish.kind in limits.unusable:
+        return MediaNoSupportedCodecError()
     if len(others) >= MAX_TRACKS_OF_PARTICIPANT or (free is not None and free <= 0):
         return ParticipantMaxTracksExceededError()
     return None

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from appliance.clock import shown_duration
 from appliance.errors import RoomCompletedError, RoomMaxParticipantsExceededError
-from appliance.media_engine import TrackPriority
+from appliance.media_engine import TrackKind, TrackPriority
 from appliance.rooms.events import (
     EndReason,
     EventName,
@@ -215,11 +215,17 @@ class Room:
         wishes: Iterable[TrackWish],
         now: datetime,
         new_sid: Callable[[], TrackSid],
+        unusable: frozenset[TrackKind] = frozenset(),
     ) -> PublishingOutcome:
-        """Return what a participant, or a newcomer (None), may publish of what it wishes for."""
+        """Return what a participant, or a newcomer (None), may publish of what it wishes for.
+
+        `unusable`: kinds that its client can send in no codec of the room, as far as that is known.
+        """
         limit = self.settings.max_published_tracks
         limits = PublishingLimits(
-            room_for=limit - self.published_tracks if limit else None, audio_only=self.settings.audio_only
+            room_for=limit - self.published_tracks if limit else None,
+            audio_only=self.settings.audio_only,
+            unusable=unusable,
         )
         return publish(participant.tracks if participant else (), wishes, limits, now, new_sid)
 

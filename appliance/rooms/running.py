@@ -34,6 +34,7 @@ from appliance.media_engine import (
     SwitchedOff,
     TrackFailed,
     TrackFlowing,
+    TrackKind,
 )
 from appliance.rooms.asked import Asked
 from appliance.rooms.conversation import (
@@ -231,7 +232,8 @@ class Running:
         wished = {wish.id for wish in wishes}
         still_refused = {client_id: error for client_id, error in stay.refused.items() if client_id in wished}
         fresh = [wish for wish in wishes if wish.id not in still_refused]
-        outcome = entry.room.plan_tracks(participant, fresh, now, new_track_sid)
+        unusable = stay.peer.unusable if stay.peer else frozenset[TrackKind]()
+        outcome = entry.room.plan_tracks(participant, fresh, now, new_track_sid, unusable)
         refused = {**still_refused, **outcome.refused}
         if outcome.tracks != participant.tracks and stay.peer:
             stay.peer.publish(media_tracks(outcome.tracks))

@@ -141,6 +141,11 @@ class Peer:
             self._layer_hints.repeat(track)
 
     @property
+    def unusable(self) -> frozenset[TrackKind]:
+        kinds = frozenset[str]() if self._connection is None else self._connection.sections.unusable_kinds
+        return frozenset(TrackKind(kind) for kind in kinds)
+
+    @property
     def data(self) -> OwnChannels:
         return self._own_channels
 

@@ -207,6 +207,12 @@ class Sections:
         template = self._templates.get(kind)
         return template is not None and (codec is None or any(c.name == codec for c in template.codecs))
 
+    @property
+    def unusable_kinds(self) -> frozenset[str]:
+        """The kinds of media that the client has described, and never with a codec that we take."""
+        described = {s.kind for s in self.all if s.kind in MEDIA_KINDS and not s.remote.rejected}
+        return frozenset(described - self._templates.keys())
+
     def free_place(self, kind: str, *, in_answer: bool) -> Section | None:
         """Return a section to put a subscription in; an answer can only use those in which the client receives."""
         return next(

@@ -72,6 +72,18 @@ async def test_a_track_that_cannot_be_published_fails_alone_and_once(running: Ru
     assert published[0].revision > ann.joined.published.revision
 
 
+async def test_a_track_in_no_codec_of_the_room_fails_before_it_has_a_sid(running: RunningRooms) -> None:
+    ann = running.client("ann")
+    await ann.join("lobby", microphone())
+    running.engine.peer(ann.joined.participant.sid).unusable = frozenset({TrackKind.VIDEO})
+    camera = TrackWish(id="id-cam", kind=TrackKind.VIDEO, name="cam")
+
+    running.service.update(ann.here, UpdateRequest(revision=2, tracks=(microphone(), camera)))
+
+    [published] = [message.published for message in ann.told if isinstance(message, Changed) and message.published]
+    assert [(state.id, state.sid, state.error_code) for state in published.tracks][1:] == [("id-cam", None, 53404)]
+
+
 async def test_a_track_that_the_engine_cannot_take_is_unpublished(running: RunningRooms) -> None:
     ann, bob = running.client("ann"), running.client("bob")
     sid = (await ann.join("lobby", microphone())).participant.tracks[0].sid

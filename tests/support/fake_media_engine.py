@@ -19,6 +19,7 @@ from appliance.media_engine import (
     ReceivingWishes,
     RoomMediaPolicy,
     Subscription,
+    TrackKind,
 )
 from appliance.sids import ParticipantSid, RoomSid, TrackSid
 
@@ -80,6 +81,7 @@ class FakePeer:
     asked: str = ""
     peers: "list[FakePeer]" = field(default_factory=list)
     layer_hints: bool = False
+    unusable: frozenset[TrackKind] = frozenset()
     allotted: list[ReceivingWishes] = field(default_factory=list)
     resets: list[TrackSid] = field(default_factory=list)
     measured: PeerFigures = field(default_factory=PeerFigures)

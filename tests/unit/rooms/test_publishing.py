@@ -81,6 +81,14 @@ def test_video_is_refused_in_an_audio_only_room_and_the_rest_is_taken() -> None:
     assert (len(outcome.added), codes(outcome)) == (1, {"2": 53125})
 
 
+def test_what_the_client_can_send_in_no_codec_of_the_room_is_refused_and_the_rest_is_taken() -> None:
+    limits = PublishingLimits(room_for=None, unusable=frozenset({TrackKind.VIDEO}))
+
+    outcome = published(wish("1"), wish("2", kind=TrackKind.VIDEO), limits=limits)
+
+    assert (len(outcome.added), codes(outcome)) == (1, {"2": 53404})
+
+
 def test_a_participant_publishes_sixteen_tracks_at_most() -> None:
     outcome = published(*(wish(str(n)) for n in range(17)))
 

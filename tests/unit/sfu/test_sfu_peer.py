@@ -171,6 +171,16 @@ async def test_a_track_whose_codecs_we_do_not_know_fails_alone() -> None:
     ]
     [answer] = [h for h in told if isinstance(h, Negotiate)]
     assert sections(answer)[1].startswith("m=video 0 ")
+    assert alice.peer.unusable == {TrackKind.VIDEO}
+
+
+async def test_kinds_that_the_client_did_not_describe_or_refuses_may_be_usable_yet() -> None:
+    alice = Table().seat("PAalice")
+    assert alice.peer.unusable == frozenset()
+
+    alice.join((AUDIO,), offer=re.sub(r"m=video 9 (\S+) .*", r"m=video 0 \1 0", CHROMIUM_OFFER))
+
+    assert alice.peer.unusable == frozenset()
 
 
 async def test_in_an_audio_only_room_no_video_is_taken_in() -> None:
