@@ -20,9 +20,10 @@ from appliance.devices.samples import dbfs
 from tests.support.browser import Application
 from tests.support.device_capture_workers import real_picamera2_missing, real_worker
 from tests.support.device_pulse import MICROPHONE, SPEAKER, PulseServer, pulse_missing, pulse_server
+from tests.support.kiosk_in_room import alone_in_its_room
 from tests.support.processes import wait_for
 from tests.support.recorded_sound import strongest_hz
-from tests.support.stack import KIOSK, ROOM, Stack
+from tests.support.stack import KIOSK, ROOM, Stack, running_stack
 
 logger = logging.getLogger(__name__)
 
@@ -70,14 +71,21 @@ def cpu_s(process: psutil.Process) -> float:
 # --- the camera -------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def camera_stack(stack: Stack) -> Stack:
+@pytest.fixture(scope="module")
+def camera_kiosk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     if why := real_picamera2_missing():
         pytest.skip(why)
-    stack.start_rooms()
-    stack.start_kiosk(KIOSK_IN_ROOM + CAMERA)
-    assert stack.kiosk.ready["devices"]["camera"] == "csi:0"
-    return stack
+    with running_stack(tmp_path_factory.mktemp("camera")) as running:
+        running.start_rooms()
+        running.start_kiosk(KIOSK_IN_ROOM + CAMERA)
+        assert running.kiosk.ready["devices"]["camera"] == "csi:0"
+        yield running
+
+
+@pytest.fixture
+def camera_stack(camera_kiosk: Stack) -> Stack:
+    alone_in_its_room(camera_kiosk)
+    return camera_kiosk
 
 
 def workers(stack: Stack) -> list[psutil.Process]:
@@ -105,6 +113,7 @@ def received(page: Application) -> dict[str, Any]:
     return figures
 
 
+@pytest.mark.measuring
 @pytest.mark.hardware
 @pytest.mark.browser
 def test_the_browser_decodes_the_camera_s_own_h264(
@@ -137,6 +146,7 @@ def test_the_browser_decodes_the_camera_s_own_h264(
     )
 
 
+@pytest.mark.measuring
 @pytest.mark.hardware
 @pytest.mark.browser
 def test_who_joins_later_is_given_a_key_frame_of_the_camera(
@@ -159,6 +169,7 @@ def test_who_joins_later_is_given_a_key_frame_of_the_camera(
     assert after["framesDecoded"] < FRAMES_BETWEEN_KEY_FRAMES, "too slow here to tell a requested key frame"
 
 
+@pytest.mark.measuring
 @pytest.mark.hardware
 @pytest.mark.browser
 def test_leaving_ends_the_capture_worker(camera_stack: Stack, open_application: Callable[[], Application]) -> None:
@@ -175,6 +186,7 @@ def test_leaving_ends_the_capture_worker(camera_stack: Stack, open_application: 
         assert control.state()["lamps"]["live"] == "off"
 
 
+@pytest.mark.measuring
 @pytest.mark.hardware
 @pytest.mark.browser
 def test_the_picture_returns_after_the_worker_was_killed(
@@ -199,6 +211,7 @@ def test_the_picture_returns_after_the_worker_was_killed(
     assert state["issues"] == []
 
 
+@pytest.mark.measuring
 @pytest.mark.hardware
 def test_the_worker_ends_with_a_kiosk_that_is_killed(camera_stack: Stack) -> None:
     [worker] = wait_for("the camera is open", lambda: workers(camera_stack))
@@ -213,8 +226,8 @@ def test_the_worker_ends_with_a_kiosk_that_is_killed(camera_stack: Stack) -> Non
 # --- sound ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def sound_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PulseServer]:
+@pytest.fixture(scope="module")
+def one_sound_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PulseServer]:
     if why := pulse_missing():
         pytest.skip(why)
     with pulse_server(tmp_path_factory.mktemp("pulse")) as server:
@@ -222,10 +235,23 @@ def sound_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PulseServ
 
 
 @pytest.fixture
-def sound_stack(sound_server: PulseServer, stack: Stack) -> Stack:
-    stack.start_rooms()
-    stack.start_kiosk(KIOSK_IN_ROOM + SOUND_CARD)
-    return stack
+def sound_server(one_sound_server: PulseServer) -> Iterator[PulseServer]:
+    yield one_sound_server
+    one_sound_server.thaw()
+
+
+@pytest.fixture(scope="module")
+def sound_kiosk(one_sound_server: PulseServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("sound")) as running:
+        running.start_rooms()
+        running.start_kiosk(KIOSK_IN_ROOM + SOUND_CARD)
+        yield running
+
+
+@pytest.fixture
+def sound_stack(sound_kiosk: Stack) -> Stack:
+    alone_in_its_room(sound_kiosk)
+    return sound_kiosk
 
 
 def hears(page: Application, pitch_hz: float) -> bool:
