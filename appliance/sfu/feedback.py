@@ -8,6 +8,8 @@ from itertools import pairwise
 from appliance.sfu.rtcp import TRANSPORT_FEEDBACK, ReceptionReport, SenderReport
 
 NACK_REPEAT_S = 0.05
+_NEAREST_TICK_S = 0.025
+"""It is looked at every 50 ms: to wait for the first look after the time is up would take up to twice that time."""
 NACK_TRIES = 8
 NACK_GIVE_UP_S = 1.0
 LARGEST_GAP = 200
@@ -44,7 +46,8 @@ class Missing:
         for index in [i for i, (since, _, tries) in self.wanted.items() if self._hopeless(since, tries, now)]:
             del self.wanted[index]
             self.given_up += 1
-        asked = sorted(index for index, entry in self.wanted.items() if now - entry[1] >= NACK_REPEAT_S)
+        soonest = NACK_REPEAT_S - _NEAREST_TICK_S
+        asked = sorted(index for index, entry in self.wanted.items() if now - entry[1] >= soonest)
         for index in asked:
             self.wanted[index][1] = now
             self.wanted[index][2] += 1

@@ -2,6 +2,7 @@
 
 import struct
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -131,6 +132,17 @@ def test_missing_packets_are_asked_for_at_once_again_and_then_given_up() -> None
         tries += len(missing.due(now))
     assert tries == 8
     assert missing.due(9.0) == []
+
+
+@pytest.mark.parametrize("first_tick", [0.001, 0.024, 0.026, 0.049])
+def test_a_lost_answer_is_asked_for_again_at_the_tick_that_is_nearest_to_the_time(first_tick: float) -> None:
+    missing = Missing()
+    missing.gap(10, 10, now=0.0)
+    missing.due(0.0)
+
+    again = next(tick for tick in (first_tick, first_tick + 0.05) if missing.due(tick))
+
+    assert 0.025 <= again < 0.075
 
 
 def test_a_long_gap_is_a_break_and_not_asked_for() -> None:
