@@ -1,6 +1,6 @@
 """`./run bench [NAME ...] [--write]`: run the measurements, print them, and with --write keep them.
 
-`soak` runs only where it is named: it lasts `--minutes`.
+`soak` runs only where it is named: it lasts `--minutes`. Ctrl-C ends it early, with a report of what was seen.
 """
 
 import argparse
@@ -29,8 +29,16 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the figures into docs/performance.md")
     parser.add_argument("--seconds", type=float, default=30.0, help="length of an interval (default 30)")
     parser.add_argument("--minutes", type=float, default=30.0, help="length of the soak (default 30)")
+    parser.add_argument(
+        "--cut",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="soak: cut the kiosk's media twice (default: never)",
+    )
     arguments = parser.parse_args()
-    known: dict[str, Callable[..., None]] = {**MEASUREMENTS, "soak": partial(soak.run, minutes=arguments.minutes)}
+    soaking = partial(soak.run, minutes=arguments.minutes, cut_s=arguments.cut)
+    known: dict[str, Callable[..., None]] = {**MEASUREMENTS, "soak": soaking}
     unknown = set(arguments.names) - set(known)
     if unknown:
         parser.error(f"no measurement {', '.join(sorted(unknown))}; there are {', '.join(known)}")
