@@ -204,7 +204,10 @@ def _open_bar(state: KioskState, words: Words) -> Bar:
     """Say which of camera and microphone is open on the way into a room, or which will be."""
     mic = state.mic is MicrophoneState.LIVE
     camera = state.camera is CameraState.LIVE
-    key = {(True, True): "both", (True, False): "camera", (False, True): "microphone"}.get((camera, mic), "neither")
+    keys = {(True, True): "both", (True, False): "camera", (False, True): "microphone", (False, False): "neither"}
+    key = keys[camera, mic]
+    if state.mic_live and not mic:  # open, but nobody is to hear it: the Line is lit, so nothing here may say "off"
+        key = "camera_muted" if camera else "muted"
     icons = ("camera" if camera else "camera-off", "mic" if mic else "mic-off")
     return Bar(left_icons=icons, left=words(f"join.{key}"))
 

@@ -64,6 +64,14 @@ def test_a_room_that_the_kiosk_is_named_after_is_called_as_the_kiosk_is(room: st
     assert in_room.bar.left == shown
 
 
+def test_on_the_way_in_a_muted_microphone_that_is_open_is_not_called_off() -> None:
+    unseen = replace(VISIT, muted=True, camera_on=False)
+    joining = replace(IN_ROOM, phase=Phase.JOINING, room=None, visit=unseen, camera_live=False)
+    assert scene(joining, NOW, ENGLISH).bar.left == "Muted, camera off"
+    assert scene(replace(joining, visit=replace(VISIT, muted=True)), NOW, ENGLISH).bar.left == "Camera on, muted"
+    assert scene(replace(joining, mic_live=False), NOW, ENGLISH).bar.left == "Microphone and camera off"
+
+
 def test_idle_says_name_date_time_how_to_join_and_that_nothing_is_open() -> None:
     guest = Guest(link="https://rooms.example/join/harbour#secret", address="rooms.example/join/harbour")
     made = scene(replace(IDLE, guest=guest), NOW, ENGLISH)

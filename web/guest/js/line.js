@@ -7,14 +7,14 @@ const RIGHT = { connected: "paper", part: "part", dashes: "dashes", marks: "mark
 
 /**
  * Make the Line. Pure. `mic` and `camera`: "open", "disabled" (open, but nothing leaves) or "closed";
- * `link`: "rest", "part", "connected", "dashes", "marks"; `inRoom`: the others could see and hear.
+ * `link`: "rest", "part", "connected", "dashes", "marks"; `inRoom`: the others could see and hear, while the link holds.
  */
 export function lineOf({ mic, camera, link, inRoom }) {
   const lit = mic !== "closed" || camera !== "closed";
   const heard = mic === "open";
   const seen = camera === "open";
   let left = lit ? "line.open" : "line.dark";
-  if (inRoom) left = seen ? (heard ? "line.seen_and_heard" : "line.seen") : heard ? "line.heard" : "line.neither";
+  if (inRoom && link === "connected") left = seen ? (heard ? "line.seen_and_heard" : "line.seen") : heard ? "line.heard" : "line.neither";
   return { lit, cut: inRoom && !heard, right: link, sentence: [left, `line.${link}`] };
 }
 
