@@ -100,9 +100,8 @@ class Gate:
         return who
 
     def joining(self, who: Hashable) -> None:
-        """Somebody who was let in asks to join: its place is its own until `left`."""
-        if who in self._arriving:
-            self._arriving[who] = float("inf")
+        """Somebody asks to join: its place is its own until `left`. Who was let in long ago counts again from now."""
+        self._arriving[who] = float("inf")
 
     def left(self, who: Hashable) -> None:
         """Somebody is in, was refused, or is gone. Telling it twice is fine."""

@@ -95,6 +95,8 @@ class SignalingSockets:
 
     def let_in(self) -> None:
         """Welcome those who wait, the longest first, as far as there is room."""
+        if not self._gate.figures().waiting:
+            return  # as nearly always; counting the population takes a while where there are many rooms
         while (who := self._gate.next_in(self._clock.monotonic(), self._service.population)) is not None:
             assert isinstance(who, _SignalingSocket)
             who.welcome()

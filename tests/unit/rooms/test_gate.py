@@ -97,6 +97,19 @@ def test_a_place_is_held_for_a_while_for_who_does_not_ask_to_join_and_as_long_as
     busy(narrow.ask("fourth", ARRIVAL_LIMIT_S + 2, 0))
 
 
+def test_who_asks_to_join_after_its_place_was_given_away_counts_all_the_same() -> None:
+    narrow = gate(admissions=2)
+    narrow.ask("slow", 0.0, 0)
+    assert narrow.ask("second", ARRIVAL_LIMIT_S + 1, 0) is None
+
+    narrow.joining("slow")
+    narrow.joining("second")
+
+    busy(narrow.ask("third", ARRIVAL_LIMIT_S + 2, 0))
+    narrow.left("slow")
+    assert narrow.ask("third", ARRIVAL_LIMIT_S + 3, 0) is None
+
+
 def test_those_in_rooms_count_where_the_machine_carries_only_so_many() -> None:
     small = gate(participants=3)
 
