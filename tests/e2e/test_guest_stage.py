@@ -55,6 +55,9 @@ def test_a_weak_link_of_ones_own_is_said_until_it_is_better(page: Page) -> None:
     expect(notice).to_have_text("Weak link")
     page.evaluate("fake.lose()")
     expect(notice).to_have_text("Reconnecting")
+    # Without a link nobody is seen or heard, whatever is open here.
+    expected = "Your camera or microphone is open; no link, trying again."
+    expect(page.locator("#line-call")).to_have_attribute("aria-label", expected)
     page.evaluate("fake.find_again()")
     expect(notice).to_have_text("Weak link")
     page.evaluate("fake.quality(4)")
