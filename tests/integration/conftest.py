@@ -1,13 +1,19 @@
-"""Everything that rests on the store of the rooms service is tested on SQLite and on PostgreSQL alike."""
+"""Everything that rests on the store of the rooms service is tested on SQLite and on PostgreSQL alike.
 
-from collections.abc import Iterator
+And what most tests of the service begin from: a running one, and somebody who calls its REST API.
+"""
+
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.support import rooms_running
+from tests.support.library_calls import Caller
 from tests.support.migrated import migrated_sqlite
 from tests.support.postgres import Postgres, why_not
+from tests.support.rooms_running import RunningRooms, running_rooms
 
 ON_EVERY_STORE = (
     "test_rooms_accounts",
@@ -61,3 +67,23 @@ def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         return urls[folder]
 
     monkeypatch.setattr(rooms_running, "database_of", database_of)
+
+
+@pytest.fixture(autouse=True)
+def nothing_leads_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what this machine's environment says of regions and proxies from the libraries under test."""
+    for name in ("TWILIO_REGION", "TWILIO_EDGE", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[RunningRooms]:
+    """The rooms service as it comes; a module that needs another kind has a fixture of its own by this name."""
+    async with running_rooms(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def call(running: RunningRooms) -> AsyncIterator[Caller]:
+    async with aiohttp.ClientSession() as session:
+        yield Caller(running, session)

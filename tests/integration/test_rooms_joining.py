@@ -1,7 +1,6 @@
 """How clients get into a room, and why not: a real store, and an engine that moves nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,6 @@ from appliance.rooms.subscribe_rules import EXCLUDE_ALL
 from tests.support.conditions import until
 from tests.support.rooms_running import Client, RunningRooms, microphone, running_rooms
 from tests.support.rooms_stored import event_names, rows, settled
-
-
-@pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[RunningRooms]:
-    async with running_rooms(tmp_path) as running:
-        yield running
 
 
 async def refused(client: Client, room: str | None = None, **more: Any) -> int:

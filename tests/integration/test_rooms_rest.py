@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,24 +26,6 @@ PARTICIPANT_FIELDS = {
     "sid", "room_sid", "account_sid", "status", "identity", "date_created", "date_updated", "start_time", "end_time",
     "duration", "url", "links",
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _no_region(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TWILIO_REGION", "TWILIO_EDGE", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[RunningRooms]:
-    async with running_rooms(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def call(running: RunningRooms) -> AsyncIterator[Caller]:
-    async with aiohttp.ClientSession() as session:
-        yield Caller(running, session)
 
 
 # --- the unmodified library -------------------------------------------------------------------------------------------

@@ -18,12 +18,6 @@ from tests.support.manual_clock import ManualClock
 from tests.support.rooms_running import RunningRooms, running_rooms
 
 
-@pytest.fixture(autouse=True)
-def _no_region(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TWILIO_REGION", "TWILIO_EDGE", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[RunningRooms]:
     async with running_rooms(tmp_path) as running:

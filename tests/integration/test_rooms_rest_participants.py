@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,24 +24,6 @@ AUDIO_ONLY = [{"type": "include", "kind": "audio"}]
 TRACK_FIELDS = {
     "sid", "participant_sid", "room_sid", "name", "date_created", "date_updated", "enabled", "kind", "url",
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _no_region(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TWILIO_REGION", "TWILIO_EDGE", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[RunningRooms]:
-    async with running_rooms(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def call(running: RunningRooms) -> AsyncIterator[Caller]:
-    async with aiohttp.ClientSession() as session:
-        yield Caller(running, session)
 
 
 def camera(name: str = "cam", **more: Any) -> TrackWish:

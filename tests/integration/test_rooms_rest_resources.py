@@ -33,12 +33,6 @@ async def running(tmp_path: Path, clock: ManualClock) -> AsyncIterator[RunningRo
         yield running
 
 
-@pytest.fixture
-async def call(running: RunningRooms) -> AsyncIterator[Caller]:
-    async with aiohttp.ClientSession() as session:
-        yield Caller(running, session)
-
-
 async def test_a_room_by_default_and_when_it_has_ended(running: RunningRooms, call: Caller, clock: ManualClock) -> None:
     status, room, _ = await call("POST", "/v1/Rooms", {"UniqueName": "lobby"})
     url = f"{running.url}/v1/Rooms/{room['sid']}"

@@ -23,12 +23,6 @@ NO_VIDEO = [{"type": "exclude", "kind": "video"}, {"type": "exclude", "publisher
 INCLUDE = [{"type": "include", "all": True}]
 
 
-@pytest.fixture(autouse=True)
-def _no_region(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TWILIO_REGION", "TWILIO_EDGE", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @asynccontextmanager
 async def calling(
     folder: Path, clock: ManualClock | None = None, *, ignore: bool = False
