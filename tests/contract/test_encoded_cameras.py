@@ -49,17 +49,15 @@ async def read_until_keyframe(camera: EncodedCamera, at_most: int = 60) -> int:
     raise AssertionError(f"no key frame in {at_most} frames")
 
 
-async def test_the_first_frame_is_a_key_frame_with_its_parameters_before_it(camera: EncodedCamera) -> None:
+async def test_the_first_frame_is_a_key_frame_after_parameters_of_constrained_baseline_at_level_3_1(
+    camera: EncodedCamera,
+) -> None:
     async with camera.open():
         first = await camera.read()
     assert first.keyframe
     kinds = nal_kinds(first)
     assert kinds.index(7) < kinds.index(8) < kinds.index(5)
 
-
-async def test_the_profile_is_constrained_baseline_at_level_3_1(camera: EncodedCamera) -> None:
-    async with camera.open():
-        first = await camera.read()
     sps = first.data[first.data.index(b"\x00\x00\x01\x67") + 4 :]
     assert sps[0] == 66
     assert sps[1] & 0x40
