@@ -186,6 +186,8 @@ class Soak:
     problems: list[str] = field(default_factory=list)
     decoded: Counter = field(default_factory=Counter)
     visits: int = 0
+    is_blind: bool = False
+    """The browser sees the kiosk no more: there is nothing to go on for. A visit that fails is told at the end."""
     longest_still_s: float = 0.0
     anew: int = 0
     _packets: Counter = field(default_factory=Counter)
@@ -204,7 +206,7 @@ class Soak:
         cuts_at_s = [share * seconds for share in CUTS_AT] if cut_s else []
         self._shown = self.page.call("decoded", KIOSK)
         due = 0.0
-        while self.at_s < seconds and not self.stop.asked and not self.problems:
+        while self.at_s < seconds and not self.stop.asked and not self.is_blind:
             if cuts_at_s and self.at_s >= cuts_at_s[0]:
                 cuts_at_s.pop(0)
                 self._cut(cut_s)
@@ -222,6 +224,7 @@ class Soak:
             self.visiting.finish()
         except (RuntimeError, EOFError, OSError) as error:  # TimeoutError is one of the last
             self.problems.append(f"visit {self.visits + 1}, after {self.at_s:.0f} s: {error!r}")
+            self.say(self.problems[-1])
         self.visits += 1
 
     def _sample(self) -> None:
@@ -244,6 +247,7 @@ class Soak:
         while (shown := int(self.page.call("decoded", KIOSK))) == self._shown or shown == 0:
             if time.monotonic() - began > PICTURE_WITHIN_S:
                 events = json.dumps(self.page.events()[-10:])
+                self.is_blind = True
                 self.problems.append(f"the browser sees the kiosk no more, after {self.at_s:.0f} s: {events}")
                 return
             if self.stop.asked:
