@@ -13,8 +13,10 @@ import aiohttp
 import pytest
 
 from appliance.errors import RoomError
+from appliance.rooms import key_ring
 from appliance.rooms.conversation import Failed
 from appliance.rooms.key_ring import KeyRing
+from appliance.rooms.store import keys
 from appliance.sids import KeySid
 from appliance.tokens import KeyKind, SigningKey, mint
 from tests.support.conditions import until
@@ -230,3 +232,32 @@ async def test_files_that_the_settings_name_have_to_be_there(tmp_path: Path) -> 
         "server.certificate",
         "server.key",
     ]
+
+
+async def test_keys_are_read_anew_only_where_something_else_opens_the_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_rooms(tmp_path) as running:
+        ring, store, sid = running.service.keys, running.store, running.credentials.api_key_sid
+        reads: list[str] = []
+
+        async def read_keys(connection: Any, account_sid: str, seal: Any) -> Any:
+            reads.append(account_sid)
+            return await keys.read_keys(connection, account_sid, seal)
+
+        monkeypatch.setattr(key_ring, "read_keys", read_keys)
+        now = running.clock.now()
+
+        await store.write(keys.note_use({sid: now}))
+        for _ in range(2):
+            await ring.look(store, lambda _: None)
+        assert (reads, ring.signing_key is None) == ([], False)
+
+        await store.write(keys.revoke_key(sid, now, disconnect=False))
+        for _ in range(2):
+            await ring.look(store, lambda _: None)
+        assert (len(reads), ring.signing_key is None) == (1, True)
+
+        await store.write(keys.suspend_account(ring.account_sid, now))
+        await ring.look(store, lambda _: None)
+        assert (len(reads), ring.suspended) == (2, True)
