@@ -13,7 +13,7 @@ from tests.support.stack import Stack, running_stack
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    with chromium() as running:
+    with chromium(whole=False) as running:
         yield running
 
 

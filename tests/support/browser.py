@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from appliance.web_files import web_folder
 from tests.support.programs_found import chromium as chromium_found
+from tests.support.programs_found import program
 
 PAGES = Path(__file__).parents[1] / "e2e" / "pages"
 OLDER_SDK = PAGES.parent / "node" / "node_modules" / "twilio-video-2-32" / "dist" / "twilio-video.min.js"
@@ -34,10 +35,11 @@ FLAGS = (
 
 
 @contextmanager
-def chromium(*flags: str) -> Iterator[Browser]:
-    """Start the system's Chromium without a window."""
+def chromium(*flags: str, whole: bool = True) -> Iterator[Browser]:
+    """Start the system's Chromium, which shows no window; not `whole`: one that has none, where it is installed."""
+    path = program("chromium") if whole else chromium_found()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_found(), args=[*FLAGS, *flags])
+        browser = playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
         try:
             yield browser
         finally:
