@@ -11,6 +11,7 @@ steps, cheapest first; -1 is switched off.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heapreplace
 
 from appliance.media_engine import Dimensions, TrackPriority, VideoMode
 from appliance.sfu.layers import Step
@@ -83,17 +84,25 @@ def _switch_on(group: Sequence[Video], given: dict[TrackSid, int], left: float) 
 
 def _improve(group: Sequence[Video], given: dict[TrackSid, int], left: float, mode: VideoMode) -> float:
     """Raise whoever has least for its weight by one step, as long as one fits."""
-    open_videos = [video for video in group if given[video.sid] != OFF]
-    while open_videos:
-        video = min(open_videos, key=lambda v: v.steps[given[v.sid]].bitrate_bps / _weight(v, mode))
-        place = given[video.sid] + 1
-        if place < len(video.steps):
-            more = video.steps[place].bitrate_bps - video.steps[place - 1].bitrate_bps
+    # A heap, not a search: each subscriber of a large room decides several times a second about every video in it.
+    waiting = [
+        (video.steps[given[video.sid]].bitrate_bps / _weight(video, mode), place)
+        for place, video in enumerate(group)
+        if given[video.sid] != OFF
+    ]
+    heapify(waiting)
+    while waiting:
+        place = waiting[0][1]
+        video = group[place]
+        step = given[video.sid] + 1
+        if step < len(video.steps):
+            more = video.steps[step].bitrate_bps - video.steps[step - 1].bitrate_bps
             if more <= left:
-                given[video.sid] = place
+                given[video.sid] = step
                 left -= more
+                heapreplace(waiting, (video.steps[step].bitrate_bps / _weight(video, mode), place))
                 continue
-        open_videos.remove(video)
+        heappop(waiting)
     return left
 
 

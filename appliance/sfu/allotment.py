@@ -18,6 +18,7 @@ from appliance.media_engine import (
 )
 from appliance.sfu.allocation import OFF, Sharing, Video, allocate, cost_of, higher_priority, next_cost
 from appliance.sfu.layers import Patience, Step, highest_of_use, place_of, steps_of
+from appliance.sfu.pressure import Pressure
 from appliance.sids import ParticipantSid, TrackSid
 
 if TYPE_CHECKING:
@@ -43,18 +44,20 @@ class Timer(Protocol):
 class Allotment:
     """Shares one participant's connection between the videos it receives.
 
-    `emit` tells the listener; `loudest` is who speaks in the room; `later` stands for the event loop's
-    `call_later`.
+    `emit` tells the listener; `loudest` is who speaks in the room; `pressure` is the machine's; `later` stands for
+    the event loop's `call_later`.
     """
 
     def __init__(
         self,
         emit: Callable[[Happening], None],
         loudest: Callable[[], ParticipantSid | None],
+        pressure: Pressure,
         later: Callable[[float, Callable[[], None]], Timer] | None = None,
     ) -> None:
         self._emit = emit
         self._loudest = loudest
+        self._pressure = pressure
         self._later = later or asyncio.get_running_loop().call_later
         self._wishes = ReceivingWishes()
         self._given: dict[TrackSid, Step | None] = {}  # None: off
@@ -89,7 +92,7 @@ class Allotment:
         }
         videos = [self._video(consumer, now) for consumer in live.values()]
         self._decide(connection, videos, now)
-        is_urgent = connection.downlink.budget.is_urgent(now)
+        is_urgent = connection.downlink.budget.is_urgent(now) or not self._pressure.is_off
         for sid, consumer in live.items():
             self._apply(consumer, self._given[sid], at_once=is_urgent)
         self._tell(frozenset(live))
@@ -134,11 +137,13 @@ class Allotment:
     def _decide(self, connection: Connection, videos: list[Video], now: float) -> None:
         link = connection.downlink
         budget = link.budget
-        sharing = self._sharing(is_congested=budget.is_congested)
+        sharing = self._sharing(is_congested=budget.is_congested or not self._pressure.is_off)
         limit = self._wishes.profile.max_bitrate_bps if self._wishes.profile is not None else None
         most_bps = float("inf") if limit is None else float(limit)
         room_bps = min(budget.allowed_bps * _FOR_RESENDING, most_bps)
         ideal = allocate(videos, most_bps, sharing)
+        if not self._pressure.is_off:
+            room_bps = self._pressure.share * min(room_bps, cost_of(videos, ideal))
         safe_bps = min(room_bps / MARGIN, most_bps)
         if cost_of(videos, ideal) < safe_bps:
             most = safe = ideal  # what fits whole is shared the same way, however much more is allowed

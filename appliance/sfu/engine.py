@@ -22,6 +22,7 @@ from appliance.media_engine import (
 from appliance.sfu.connection import Connection, ConnectionEvents
 from appliance.sfu.peer import Peer
 from appliance.sfu.port import MediaPort, open_sockets, own_addresses
+from appliance.sfu.pressure import Pressure
 from appliance.sfu.rota import Rota
 from appliance.sfu.router import Router
 from appliance.sfu.transport import Certificate, make_certificate
@@ -47,6 +48,7 @@ class EmbeddedEngine:
         self._routers: dict[RoomSid, Router] = {}
         self._peers: dict[Peer, RoomSid] = {}
         self._rota = Rota(TICK_S)
+        self._pressure = Pressure()
         self._ticking: asyncio.TimerHandle | None = None
         self._is_closed = False
 
@@ -109,7 +111,7 @@ class EmbeddedEngine:
         now = monotonic()
         router = self._routers.get(room_sid)
         if router is None:
-            router = self._routers[room_sid] = Router()
+            router = self._routers[room_sid] = Router(self._pressure)
             self._rota.enter(router.listen, now)
         peer = Peer(
             participant_sid,
@@ -139,6 +141,8 @@ class EmbeddedEngine:
     def _tick(self) -> None:
         """Give a turn to those whose it is, in portions: between two of them packets are forwarded."""
         began = now = monotonic()
+        if self._pressure.look(self._port.path.shed, now):
+            logger.warning("this machine has no time for all pictures: they become smaller, some are left out")
         try:
             while now - began < _AT_ONCE_S and (turn := self._rota.take(now)) is not None:
                 turn(now)

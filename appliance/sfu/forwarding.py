@@ -37,6 +37,13 @@ LARGEST_PAYLOAD = BUFFER_SIZE - TRAILER_SIZE - 128
 PACKETS_PER_WAKE = 32
 """So many packets are taken before the event loop gets its turn again."""
 
+BEHIND_S = 0.1
+"""A socket that is not emptied for so long brings more than we have time for: pictures are thrown away as they come,
+before anything is done for them, so that sound, handshakes and reports get through."""
+_PAUSE_S = 0.05
+"""Nobody woke us for so long: nothing was left after all, or the whole machine stood still, and what has come since is
+made up for."""
+
 _RTP = struct.Struct("!BBHII")
 _TWO_SHORTS = struct.Struct("!HH")
 _ONE_BYTE_PROFILE = 0xBEDE
@@ -59,6 +66,8 @@ class PacketPath:
         self.forwarded = 0
         self.received = 0
         self.dropped = 0
+        self.shed = 0
+        self._behind: dict[socket.socket, tuple[float, float]] = {}  # not emptied since, last seen so
         self._slow_side = slow_side
         self._tx = tx = PacketBuffer()
         rx = PacketBuffer()
@@ -74,10 +83,19 @@ class PacketPath:
         unpack = _RTP.unpack_from
         rx, rx_memory, rx_length, tx, tx_memory, tx_length, connections = self._at_hand
         recvfrom_into = sock.recvfrom_into
+        behind = self._behind.get(sock)
+        sheds = False
+        if behind is not None:
+            woken_at = monotonic()
+            if woken_at - behind[1] > _PAUSE_S:
+                behind = None
+            else:
+                sheds = woken_at - behind[0] > BEHIND_S
         for _ in range(PACKETS_PER_WAKE):
             try:
                 size, address = recvfrom_into(rx)
             except BlockingIOError:
+                self._behind.pop(sock, None)
                 break
             except OSError:  # an ICMP error of an earlier send; the next datagram is unharmed
                 continue
@@ -99,6 +117,10 @@ class PacketPath:
                 connection.heard_at = now
                 connection.rtcp_arrived(bytes(rx[: rx_length[0]]), now)
                 plain = False
+                continue
+
+            if sheds and (stream := connection.streams.get(ssrc)) is not None and stream.is_shed(marker & 0x7F):
+                self.shed += 1
                 continue
 
             # --- decrypt and read the header (RFC 3550, 5.1)
@@ -233,6 +255,9 @@ class PacketPath:
                 slot.packets += 1
                 slot.octets += size
                 forwarded += 1
+        else:
+            seen_at = monotonic()
+            self._behind[sock] = (behind[0] if behind is not None else seen_at, seen_at)
         self.forwarded += forwarded
         return plain
 

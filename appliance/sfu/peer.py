@@ -92,7 +92,7 @@ class Peer:
         self._now = now
         self._on_close = on_close
         self._layer_hints = LayerHints(self._emit) if layer_hints else None
-        self._allotment = Allotment(self._emit, lambda: router.loudest)
+        self._allotment = Allotment(self._emit, lambda: router.loudest, router.pressure)
         self._loop = asyncio.get_running_loop()
         self._published: dict[TrackSid, Producer] = {}
         self._failed: set[TrackSid] = set()

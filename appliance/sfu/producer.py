@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 FIRST_CYCLE = 0x10000
 """Indices begin here, so that a packet from before the first one has a positive index too."""
 
+LAYERS_LAST_S = 0.05
+"""All subscribers of a track look at its layers: once found out is enough for so long."""
+
 LEVEL_LASTS_S = 0.2
 """So long is a packet's level believed: a microphone that is off sends nothing more, one without speech may (DTX)."""
 
@@ -56,6 +59,7 @@ class InStream:
         "record",
         "resends",
         "ssrc",
+        "thrown_away",
         "transit",
         "wanted",
     )
@@ -78,6 +82,7 @@ class InStream:
         self.jitter = 0.0
         self.transit = 0
         self.level = SILENCE
+        self.thrown_away = False
         self.missing = Missing()
         self.wanted = self.missing.wanted
         self.history = History()
@@ -110,9 +115,25 @@ class InStream:
                 slot.use_codec(codec.name)
         return True
 
+    def is_shed(self, payload_type: int) -> bool:
+        """Tell whether a packet of this type is a part of pictures, which a machine without time does not take."""
+        if self.resends is not None:
+            return True
+        if payload_type != self.payload_type or self.codec == "opus":
+            return False
+        self.thrown_away = True
+        return True
+
     def jumped(self, index: int, now: float) -> None:
-        """Note the packets between the highest and this one as missing, and ask for them at once."""
-        if not self.missing.gap(self.highest_index + 1, index - 1, now):
+        """Note the packets between the highest and this one as missing, and ask for them at once.
+
+        What was thrown away here would come again too early: a new picture is asked for instead.
+        """
+        if self.thrown_away:
+            self.thrown_away = False
+            if self.outs:
+                self.request_keyframe(now)
+        elif not self.missing.gap(self.highest_index + 1, index - 1, now):
             if self.producer is not None and self.producer.track.kind is TrackKind.VIDEO:
                 self.request_keyframe(now)
         elif self.has_nack:
@@ -188,6 +209,9 @@ class Producer:
         self.on_codec: Callable[[], None] = _nothing
         self._on_flow = on_flow
         self._flowed = False
+        self._layers: tuple[LayerFacts, ...] = ()
+        self._layers_at = float("-inf")
+        self._layers_of: list[InStream] | None = None
 
     def flows(self) -> None:
         """The first packet or message is here."""
@@ -223,8 +247,11 @@ class Producer:
 
     def layers(self, now: float) -> tuple[LayerFacts, ...]:
         """Return what is known of each layer. One has stopped that is silent while another is not."""
+        if now - self._layers_at < LAYERS_LAST_S and self._layers_of is self.streams:
+            return self._layers
+        self._layers_at, self._layers_of = now, self.streams
         newest = max((stream.last_at for stream in self.streams), default=now)
-        return tuple(
+        self._layers = tuple(
             LayerFacts(
                 size=stream.meter.size,
                 bitrate_bps=stream.meter.bitrate_bps,
@@ -233,6 +260,7 @@ class Producer:
             )
             for stream in self.streams
         )
+        return self._layers
 
     def layer_of_use(self) -> int:
         """Return the highest layer that anybody has a use for, -1 for none."""

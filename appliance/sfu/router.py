@@ -6,6 +6,7 @@ from typing import Protocol
 
 from appliance.media_engine import TrackKind
 from appliance.sfu.loudness import Loudness
+from appliance.sfu.pressure import Pressure
 from appliance.sfu.producer import Producer
 from appliance.sids import ParticipantSid, TrackSid
 
@@ -21,9 +22,10 @@ class Member(Protocol):
 
 
 class Router:
-    """The producers and members of one room."""
+    """The producers and members of one room. `pressure` is that of all rooms of the engine."""
 
-    def __init__(self) -> None:
+    def __init__(self, pressure: Pressure) -> None:
+        self.pressure = pressure
         self._producers: dict[TrackSid, Producer] = {}
         self._members: set[Member] = set()
         self._loudness = Loudness()

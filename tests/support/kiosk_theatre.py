@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -84,6 +85,5 @@ def in_room(theatre: Theatre, phase: Phase = Phase.IN_ROOM, spotlight: str | Non
 
 
 def order(attempt: int = 1, **changes: Any) -> OpenRoom:
-    return OpenRoom(
-        **{"attempt": attempt, "room_name": "lobby", "muted": False, "camera_on": True, "token": TOKEN} | changes
-    )
+    order = OpenRoom(attempt=attempt, room_name="lobby", muted=False, camera_on=True, token=TOKEN)
+    return replace(order, **changes)

@@ -18,6 +18,7 @@ from appliance.media_engine import (
 )
 from appliance.sfu.connection import Connection
 from appliance.sfu.peer import Peer
+from appliance.sfu.pressure import Pressure
 from appliance.sfu.router import Router
 from appliance.sids import ParticipantSid, TrackSid, new_track_sid
 from tests.support.sfu_harness import CERTIFICATE, CHROMIUM_OFFER, Harness
@@ -36,7 +37,7 @@ class Table:
     """A room and its members on a network of lists."""
 
     harness: Harness = field(default_factory=Harness)
-    router: Router = field(default_factory=Router)
+    router: Router = field(default_factory=lambda: Router(Pressure()))
     now: float = 0.0
 
     def seat(self, name: str, policy: RoomMediaPolicy | None = None) -> "Seat":

@@ -24,6 +24,7 @@ from appliance.sfu import rtcp
 from appliance.sfu.allotment import Allotment
 from appliance.sfu.consumer import Consumer
 from appliance.sfu.layer_hints import LayerHints
+from appliance.sfu.pressure import Pressure
 from appliance.sfu.producer import Producer
 from appliance.sids import ParticipantSid, new_track_sid
 from tests.support.sfu_harness import CHROMIUM_OFFER, Harness, Participant, write_rtp
@@ -86,9 +87,10 @@ class Room:
         self.bob = Participant(harness, senders)
         self.told: list[Happening] = []
         self.speaker: ParticipantSid | None = None
+        self.pressure = Pressure()
         self.timers: list[Callable[[], None]] = []
         self.padded = 0
-        self.allotment = Allotment(self.told.append, lambda: self.speaker, self.later)
+        self.allotment = Allotment(self.told.append, lambda: self.speaker, self.pressure, self.later)
         self.hints = LayerHints(self.told.append)
         self.consumers: list[Consumer] = []
         self.estimate_bps: Callable[[], float | None] = lambda: None
@@ -230,6 +232,21 @@ def test_switching_off_waits_for_congestion_where_it_is_to_be_detected(monkeypat
     room.full_at(80_000)
     room.run(1)
     assert room.heights().count(None) >= 1
+
+
+def test_a_machine_without_time_brings_less_as_a_path_does_and_all_of_it_once_it_has(one: Room) -> None:
+    one.wish(switch_off=SwitchOffMode.DETECTED)
+    one.run(3)
+
+    one.pressure.share = 0.3
+    one.run(1)
+    assert one.heights() == [180]
+    one.pressure.share = 0.05
+    one.run(1)
+    assert one.heights() == [None]
+    one.pressure.share = 1.0
+    one.run(3)
+    assert one.heights() == [720]
 
 
 def test_a_layer_that_stops_is_left_and_taken_again_when_it_comes(one: Room) -> None:

@@ -30,6 +30,7 @@ from appliance.sfu.description import MAX_MESSAGE_SIZE, read_description
 from appliance.sfu.flood_gate import PACKETS_AT_ONCE, SHUT_S, FloodGate
 from appliance.sfu.own_channels import MOST_CHARACTERS, OwnChannels
 from appliance.sfu.peer import Peer
+from appliance.sfu.pressure import Pressure
 from appliance.sfu.producer import Producer
 from appliance.sfu.router import Router
 from appliance.sfu.stun import MOST_ATTRIBUTES, read_binding_request
@@ -265,7 +266,7 @@ async def test_offers_faster_than_anybody_makes_them_are_refused_by_the_code_of_
         return Connection(harness.port, CERTIFICATE, policy, events, Random(1))
 
     sid = ParticipantSid("PA1")
-    peer = Peer(sid, Router(), RoomMediaPolicy(), told.append, connect, lambda: 5.0, lambda _: None)
+    peer = Peer(sid, Router(Pressure()), RoomMediaPolicy(), told.append, connect, lambda: 5.0, lambda _: None)
 
     for revision in range(1, 51):
         offer = Description(type=DescriptionType.OFFER, revision=revision, sdp=CHROMIUM_OFFER)

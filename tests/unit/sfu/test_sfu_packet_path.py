@@ -291,3 +291,98 @@ def test_media_from_an_address_that_no_check_came_from_is_dropped(pair: tuple[Pa
 
     assert bob.take_media() == []
     assert alice.harness.port.path.dropped == 1
+
+
+class Overload:
+    """Alice's packets wait, while the clock goes on by hand."""
+
+    def __init__(self, alice: Participant, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = alice.connection.now() + 10.0
+        self.harness = alice.harness
+        self.alice = alice
+        self.number = 10
+        monkeypatch.setattr("appliance.sfu.forwarding.monotonic", lambda: self.now)
+
+    def wait_in_line(self, packets: int) -> None:
+        """Add so many packets of pictures to the socket, and a packet of sound after every eighth."""
+        for _ in range(packets):
+            self.number += 1
+            self._add(write_rtp(VP8, self.number, 3000 * self.number, VIDEO, DELTA))
+            if self.number % 8 == 0:
+                self._add(write_rtp(OPUS, self.number, 960 * self.number, AUDIO, b"opus"))
+
+    def _add(self, packet: bytes) -> None:
+        self.harness.socket.arriving.append((self.alice._tx.protect(packet), self.alice.address))
+
+    def wake(self, after_s: float) -> None:
+        """Let some time pass, and the engine read once."""
+        self.now += after_s
+        self.harness.port.path.receive(self.harness.socket)
+
+
+def test_who_has_no_time_for_all_throws_pictures_away_and_lets_sound_through(
+    pair: tuple[Participant, Participant], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob = pair
+    alice.send(write_rtp(VP8, 10, 0, VIDEO, KEYFRAME))
+    alice.send(write_rtp(OPUS, 10, 0, AUDIO, b"opus"))
+    subscribe(bob, producer_of(alice))
+    subscribe(bob, producer_of(alice, TrackKind.AUDIO))
+    alice.send(write_rtp(VP8, 11, 3000, VIDEO, KEYFRAME))
+    bob.take(), alice.take()
+    overload, path = Overload(alice, monkeypatch), alice.harness.port.path
+    overload.number = 11
+    overload.wait_in_line(400)
+
+    for _ in range(3):
+        overload.wake(after_s=0.04)
+    assert path.shed == 0, "a tenth of a second is made up for"
+    bob.take()
+    overload.wake(after_s=0.04)
+    while alice.harness.socket.arriving:
+        overload.wake(after_s=0.01)
+
+    assert path.shed > 100
+    assert {p.payload_type for p in bob.take_media()} == {OPUS}
+    assert len(alice.harness.socket.arriving) == 0
+
+
+def test_what_was_thrown_away_is_not_asked_for_again_but_a_new_picture_is(
+    pair: tuple[Participant, Participant], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob = pair
+    alice.send(write_rtp(VP8, 10, 0, VIDEO, KEYFRAME))
+    subscribe(bob, producer_of(alice))
+    alice.send(write_rtp(VP8, 11, 3000, VIDEO, KEYFRAME))
+    alice.take()
+    overload = Overload(alice, monkeypatch)
+    overload.number = 11
+    overload.wait_in_line(300)
+    while alice.harness.socket.arriving:
+        overload.wake(after_s=0.04)
+    assert alice.harness.port.path.shed > 0
+    alice.take()
+    overload.now += 10.0
+
+    overload.wait_in_line(1)
+    overload.wake(after_s=0.0)
+
+    assert [list(rtcp.read_compound(data)) for data in alice.take()[1]] == [[rtcp.KeyframeRequest(VIDEO)]]
+
+
+def test_a_stall_of_the_whole_machine_is_made_up_for(
+    pair: tuple[Participant, Participant], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob = pair
+    alice.send(write_rtp(VP8, 10, 0, VIDEO, KEYFRAME))
+    subscribe(bob, producer_of(alice))
+    alice.send(write_rtp(VP8, 11, 3000, VIDEO, KEYFRAME))
+    overload = Overload(alice, monkeypatch)
+    overload.number = 11
+    overload.wait_in_line(200)
+
+    overload.wake(after_s=0.0)
+    while alice.harness.socket.arriving:
+        overload.wake(after_s=0.3)
+
+    assert alice.harness.port.path.shed == 0

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from appliance.media_engine import PublishedTrack, TrackKind
 from appliance.sfu.loudness import SILENCE
+from appliance.sfu.pressure import Pressure
 from appliance.sfu.producer import LEVEL_LASTS_S, InStream, Producer
 from appliance.sfu.router import Router
 from appliance.sids import ParticipantSid, TrackSid
@@ -29,7 +30,7 @@ class Room:
     """A router, its clock, and a microphone for each of two people."""
 
     def __init__(self) -> None:
-        self.router = Router()
+        self.router = Router(Pressure())
         self.now = 1000.0
         self.member = Listener()
         self.router.enter(self.member)
