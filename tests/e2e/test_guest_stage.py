@@ -23,6 +23,7 @@ def page(browser: Browser) -> Iterator[Page]:
         opened.goto(service.page())
         opened.get_by_label("Your name").fill("Ingrid Solberg")
         opened.get_by_role("button", name="Join Harbour").click()
+        expect(opened.get_by_role("button", name="Leave the room")).to_be_visible()
         for name in OTHERS:
             opened.evaluate("async (who) => await fake.arrive(who)", {"identity": name})
         expect(opened.get_by_role("group")).to_have_count(len(OTHERS))
