@@ -4,6 +4,7 @@ What is touched, why, and for how long it has been so (media-engine.md 5, 8; kio
 
     receiver's decoder queue, jitter buffer   packets and frames are taken before aiortc decodes them
     DTLS transport's router, receiver's rtx   streams of a section that aiortc started too early still arrive
+    receiver's remote streams                 figures of each, of which its own report keeps the last
     receiver's codecs, _send_rtcp_pli/_nack   to know what came, and to ask for a key frame or once more for packets
     sender's _handle_rtcp_packet, _ssrc       PLI, FIR and REMB reach a camera that encodes by itself
     sender's _next_encoded_frame              the loudness of sound that comes encoded (RFC 6464)
@@ -41,6 +42,7 @@ from aiortc.rtp import (
 
 from appliance.client.feeds import Feed
 from appliance.client.packet_order import FrameOrder, VideoPacket, VoiceOrder
+from appliance.client.stats import RemoteTrackStats
 from appliance.media_engine import TrackKind
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ _DECODER_QUEUE = "_RTCRtpReceiver__decoder_queue"
 _JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
 _RECEIVER_CODECS = "_RTCRtpReceiver__codecs"
 _REPAIR_SSRCS = "_RTCRtpReceiver__rtx_ssrc"
+_REMOTE_STREAMS = "_RTCRtpReceiver__remote_streams"
 
 SOCKET_BUFFER_BYTES = 1 << 20
 """An event loop that is late by 100 ms must not lose packets and begin to ask for them (kiosk-processes.md 4)."""
@@ -84,7 +87,7 @@ def _check_insides() -> None:
         if not hasattr(kind, name)
     ]
     for kind, attributes in {
-        RTCRtpReceiver: (_DECODER_QUEUE, _JITTER_BUFFER, _RECEIVER_CODECS, _REPAIR_SSRCS),
+        RTCRtpReceiver: (_DECODER_QUEUE, _JITTER_BUFFER, _RECEIVER_CODECS, _REPAIR_SSRCS, _REMOTE_STREAMS),
         RTCDtlsTransport: ("_rtp_router",),
         RtpRouter: ("ssrc_table",),
         RTCRtpSender: ("_ssrc", "_stream_id"),
@@ -118,6 +121,27 @@ class _NoDecoding:
 
     def get(self) -> None:
         return None
+
+
+def media_received(receiver: RTCRtpReceiver) -> list[RemoteTrackStats]:
+    """Return the figures of each stream of media that came to this receiver.
+
+    Streams of retransmissions are no media: their packets have the timestamps of others, and padding has none, so that
+    what aiortc calls their jitter may be an hour.
+    """
+    repairs = getattr(receiver, _REPAIR_SSRCS)
+    live = {source.source for source in receiver.getSynchronizationSources()}
+    return [
+        RemoteTrackStats(
+            kind=receiver.track.kind,
+            ssrc=ssrc,
+            packets_received=stream.packets_received,
+            packets_lost=stream.packets_lost,
+            jitter=stream.jitter if ssrc in live else 0,
+        )
+        for ssrc, stream in getattr(receiver, _REMOTE_STREAMS).items()
+        if ssrc not in repairs
+    ]
 
 
 class IncomingMedia:

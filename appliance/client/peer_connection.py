@@ -14,7 +14,7 @@ import uuid
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiortc import (
     InvalidStateError,
@@ -32,12 +32,12 @@ from aiortc.sdp import candidate_from_sdp
 
 from appliance.client import encoded_media
 from appliance.client.descriptions import ice_ufrag, is_ice_lite, sections
-from appliance.client.encoded_media import Hearing, IncomingMedia
+from appliance.client.encoded_media import Hearing, IncomingMedia, media_received
 from appliance.client.link_report import Counters
 from appliance.client.local_tracks import LocalTrack
 from appliance.client.negotiation import Negotiation, Step
 from appliance.client.outgoing import Outgoing
-from appliance.client.stats import counters_of
+from appliance.client.stats import StatsReport, counters_of, stats_report
 from appliance.errors import (
     MediaClientLocalDescFailedError,
     MediaClientRemoteDescFailedError,
@@ -195,10 +195,10 @@ class PeerConnection:
         elif (address := self._hearing.local_address) is not None and address not in own_addresses:
             self._fail(MediaConnectionError(f"the network has changed: {address} is gone"))
 
-    async def raw_stats(self) -> Mapping[str, Any]:
-        """Return aiortc's report."""
-        report: Mapping[str, Any] = await self._stack.getStats()
-        return report
+    async def stats(self) -> StatsReport:
+        """Return what aiortc knows of each stream."""
+        received = [stream for receiver in self._stack.getReceivers() for stream in media_received(receiver)]
+        return stats_report(self.id, await self._stack.getStats(), received)
 
     async def counters(self) -> Counters:
         """Return what has been sent and received so far."""
@@ -206,7 +206,7 @@ class PeerConnection:
         for incoming in self._incoming.values():
             received[incoming.kind] = received.get(incoming.kind, 0) + incoming.bytes_received
         now = asyncio.get_running_loop().time()
-        return counters_of(self.id, now, await self.raw_stats(), received, self._outgoing.available_bps)
+        return counters_of(await self.stats(), now, received, self._outgoing.available_bps)
 
     @property
     def was_answered(self) -> bool:

@@ -24,7 +24,7 @@ from appliance.client.peer_connection import PeerConnectionSettings
 from appliance.client.publications import AnyRemotePublication
 from appliance.client.remote_tracks import RemoteDataTrack, RemoteMediaTrack, RemoteTrack, RemoteVideoTrack
 from appliance.client.room_media import RoomMedia
-from appliance.client.stats import StatsReport, stats_report
+from appliance.client.stats import StatsReport
 from appliance.errors import RoomError, SignalingConnectionDisconnectedError, room_error
 from appliance.media_engine import PeerConnectionState
 from appliance.signaling.fields import Json
@@ -111,7 +111,7 @@ class Room(Emitter):
     async def get_stats(self) -> list[StatsReport]:
         """Return one report for each peer connection."""
         connections = self._media.connections if self._media else ()
-        return [stats_report(connection.id, await connection.raw_stats()) for connection in connections]
+        return [await connection.stats() for connection in connections]
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,6 +1,6 @@
 """What `Room.get_stats()` returns: aiortc's figures as frozen values, one report for each peer connection."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ class LocalTrackStats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteTrackStats:
-    """What we receive on one stream. `jitter` in units of the stream's RTP clock."""
+    """What we receive on one stream. `jitter` in units of the stream's RTP clock, 0 once nothing came for 10 s."""
 
     kind: str
     ssrc: int
@@ -44,8 +44,8 @@ class StatsReport:
     remote_tracks: tuple[RemoteTrackStats, ...] = ()
 
 
-def stats_report(peer_connection_id: str, raw: Mapping[str, Any]) -> StatsReport:
-    """Return aiortc's report in our words."""
+def stats_report(peer_connection_id: str, raw: Mapping[str, Any], received: Sequence[RemoteTrackStats]) -> StatsReport:
+    """Return aiortc's report in our words; `received` is of encoded_media, since aiortc's has one stream a section."""
     entries = list(raw.values())
     heard = {entry.id.rpartition("_")[2]: entry for entry in entries if entry.type == "remote-inbound-rtp"}
     transports = [entry for entry in entries if entry.type == "transport"]
@@ -56,17 +56,7 @@ def stats_report(peer_connection_id: str, raw: Mapping[str, Any]) -> StatsReport
         local_tracks=tuple(
             _local(entry, heard.get(entry.id.rpartition("_")[2])) for entry in entries if entry.type == "outbound-rtp"
         ),
-        remote_tracks=tuple(
-            RemoteTrackStats(
-                kind=entry.kind,
-                ssrc=entry.ssrc,
-                packets_received=entry.packetsReceived,
-                packets_lost=entry.packetsLost,
-                jitter=entry.jitter,
-            )
-            for entry in entries
-            if entry.type == "inbound-rtp"
-        ),
+        remote_tracks=tuple(received),
     )
 
 
@@ -82,16 +72,15 @@ def _local(entry: Any, heard: Any) -> LocalTrackStats:
 
 
 def counters_of(
-    connection: str, at: float, raw: Mapping[str, Any], received: Mapping[TrackKind, int], available_bps: float | None
+    report: StatsReport, at: float, received: Mapping[TrackKind, int], available_bps: float | None
 ) -> Counters:
-    """Return one reading of aiortc's report.
+    """Return one reading.
 
     Args:
         at: seconds on a monotonic clock. received: bytes by kind, which aiortc does not count.
     """
-    report = stats_report(connection, raw)
     return Counters(
-        connection=connection,
+        connection=report.peer_connection_id,
         at=at,
         bytes_sent=report.bytes_sent,
         bytes_received=report.bytes_received,
