@@ -31,7 +31,17 @@ def meeting(stack: Stack, browser: Browser, application_address: str) -> Iterato
 
 def has(page: Application, identity: str, tracks: list[str]) -> None:
     """Wait until a page has exactly these tracks of somebody."""
-    wait_for(f"{tracks} of {identity}", lambda: subscribed(page, identity) == tracks)
+    seen: list[str] = []
+
+    def look() -> bool:
+        seen[:] = subscribed(page, identity)
+        return seen == tracks
+
+    try:
+        wait_for(f"{tracks} of {identity}", look)
+    except AssertionError as error:
+        error.add_note(f"it has {seen}; its errors: {page.page.evaluate('app.errors')}")
+        raise
 
 
 # --- negotiating ------------------------------------------------------------------------------------------------------
