@@ -9,6 +9,7 @@ from playwright.sync_api import Browser
 from appliance.web_files import web_folder
 from tests.support.browser import Application, application_server, chromium
 from tests.support.stack import Stack, running_stack
+from tests.support.wire_pages import Meeting, meeting_in
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +44,13 @@ def open_application(browser: Browser, application_address: str) -> Iterator[Cal
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
     with running_stack(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def meeting(stack: Stack, browser: Browser, application_address: str) -> Iterator[Meeting]:
+    """People of a room of their own on the module's stack."""
+    with meeting_in(stack, browser, application_address) as running:
         yield running
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
 
 from tests.support.browser import Application
 from tests.support.lossy_relay import Weather
@@ -12,7 +11,7 @@ from tests.support.processes import wait_for
 from tests.support.rest_caller import RestCaller
 from tests.support.signaling_proxy import Frame, SignalingProxy
 from tests.support.stack import Stack
-from tests.support.wire_pages import Meeting, meeting_in, module_stack, moves, subscribed
+from tests.support.wire_pages import Meeting, module_stack, moves, subscribed
 
 pytestmark = pytest.mark.browser
 
@@ -51,12 +50,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     running = module_stack(tmp_path_factory.mktemp("stack"), "")
     yield running
     running.close()
-
-
-@pytest.fixture
-def meeting(stack: Stack, browser: Browser, application_address: str) -> Iterator[Meeting]:
-    with meeting_in(stack, browser, application_address) as running:
-        yield running
 
 
 # --- codecs and descriptions ------------------------------------------------------------------------------------------

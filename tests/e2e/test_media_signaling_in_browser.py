@@ -47,12 +47,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     running.close()
 
 
-@pytest.fixture
-def meeting(stack: Stack, browser: Browser, application_address: str) -> Iterator[Meeting]:
-    with meeting_in(stack, browser, application_address) as running:
-        yield running
-
-
 def join(meeting: Meeting, identity: str, options: dict[str, Any] | None = None, **how: Any) -> Application:
     page = meeting.join(identity, options=options or {}, **how)
     page.page.evaluate(WATCH)

@@ -23,12 +23,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     running.close()
 
 
-@pytest.fixture
-def meeting(stack: Stack, browser: Browser, application_address: str) -> Iterator[Meeting]:
-    with meeting_in(stack, browser, application_address) as running:
-        yield running
-
-
 def has(page: Application, identity: str, tracks: list[str]) -> None:
     """Wait until a page has exactly these tracks of somebody."""
     seen: list[str] = []

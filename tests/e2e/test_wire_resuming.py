@@ -28,12 +28,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     running.close()
 
 
-@pytest.fixture
-def meeting(stack: Stack, browser: Browser, application_address: str) -> Iterator[Meeting]:
-    with meeting_in(stack, browser, application_address) as running:
-        yield running
-
-
 def test_a_socket_that_is_closed_with_any_code_but_1000_is_resumed(meeting: Meeting) -> None:
     with meeting.proxy() as proxy:
         anna = meeting.join("anna", proxy.url)
