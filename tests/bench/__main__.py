@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Callable
 from functools import partial
 
-from tests.bench import call, cycles, growth, junk, rest, rules, sfu, soak, start
+from tests.bench import call, cycles, growth, junk, rest, rules, sfu, soak, start, weather
 
 MEASUREMENTS = {
     "call": call.run,
@@ -18,6 +18,7 @@ MEASUREMENTS = {
     "growth": growth.run,
     "junk": junk.run,
     "cycles": cycles.run,
+    "weather": weather.run,
 }
 
 

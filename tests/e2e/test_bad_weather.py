@@ -1,6 +1,5 @@
 """Two pages of the unmodified SDK, each behind a bad link of its own: what the browser counts."""
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -8,17 +7,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from tests.support.browser import Application
-from tests.support.lossy_relay import LossyRelay, Weather
-from tests.support.processes import wait_for
-from tests.support.signaling_proxy import SignalingProxy
+from tests.support.bad_weather import FINE, SIZE, Call, counts, sleep
+from tests.support.lossy_relay import Weather
 from tests.support.stack import Stack
-from tests.support.wire_pages import Meeting, meeting_in, module_stack, moves
+from tests.support.wire_pages import meeting_in, module_stack
 
 pytestmark = [pytest.mark.browser, pytest.mark.measuring]
-
-SIZE = [320, 180, 15]
-FINE = Weather(delay_s=0.005)
 
 
 @pytest.fixture(scope="module")
@@ -26,48 +20,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     running = module_stack(tmp_path_factory.mktemp("stack"), "")
     yield running
     running.close()
-
-
-class Call:
-    """Anna and Bert, who see and hear each other, each over a relay."""
-
-    def __init__(self, meeting: Meeting, parts: ExitStack) -> None:
-        self.proxies: list[SignalingProxy] = [
-            parts.enter_context(meeting.proxy(FINE, seed=number)) for number in range(2)
-        ]
-        names = ("anna", "bert")
-        self.pages = [meeting.join(name, proxy.url, size=SIZE) for name, proxy in zip(names, self.proxies, strict=True)]
-        self.ends = list(zip(self.pages, reversed(names), strict=True))
-        for page, other in self.ends:
-            moves(page, other)
-
-    def weather(self, weather: Weather) -> None:
-        for proxy in self.proxies:
-            proxy.weather(weather)
-
-    def counted(self) -> list[dict[str, Any]]:
-        """Return what each page has counted of the other's video so far."""
-        return [page.call("received", other) for page, other in self.ends]
-
-    def decoded(self) -> list[int]:
-        return [page.call("decoded", other) for page, other in self.ends]
-
-    def relays(self) -> list[LossyRelay]:
-        return [proxy.relay for proxy in self.proxies if proxy.relay is not None]
-
-    def freezes_in_s(self, seconds: float) -> int:
-        """Return how many freezes one page counted at most in so long a time."""
-        before = [int(each["freezeCount"]) for each in self.counted()]
-        sleep(self.pages[0], seconds)
-        after = [int(each["freezeCount"]) for each in self.counted()]
-        return max(late - early for early, late in zip(before, after, strict=True))
-
-    def well_after_s(self) -> float:
-        """Wait until both pictures move, fifteen frames each; return how long it took."""
-        began = time.monotonic()
-        wanted = [page.call("decoded", other) + 15 for page, other in self.ends]
-        wait_for("both move", lambda: all(now >= then for now, then in zip(self.decoded(), wanted, strict=True)))
-        return time.monotonic() - began
 
 
 @pytest.fixture(scope="module")
@@ -82,16 +34,6 @@ def clear_sky(call: Call) -> Iterator[None]:
     yield
     call.weather(FINE)
     call.well_after_s()
-
-
-def counts(early: dict[str, Any], late: dict[str, Any]) -> dict[str, int]:
-    """Return what was counted between two looks."""
-    return {key: late[key] - early[key] for key in late if key.endswith(("Count", "Decoded"))}
-
-
-def sleep(page: Application, seconds: float) -> None:
-    """Let a call go on: what is looked at afterwards is what was counted meanwhile."""
-    page.page.wait_for_timeout(1000 * seconds)
 
 
 def test_five_percent_loss_on_both_hops_freezes_nothing(call: Call, record_property: Any) -> None:

@@ -143,7 +143,7 @@ app.received = async (identity) => {
       if (entry.type !== 'inbound-rtp' || !entry.codecId) continue;
       const { framesDecoded, keyFramesDecoded, framesPerSecond, pliCount, nackCount, packetsLost, frameWidth, frameHeight, freezeCount, totalFreezesDuration } = entry;
       const codec = report.get(entry.codecId).mimeType;
-      return { codec, framesDecoded, keyFramesDecoded, framesPerSecond, pliCount, nackCount, packetsLost, frameWidth, frameHeight, freezeCount };
+      return { codec, framesDecoded, keyFramesDecoded, framesPerSecond, pliCount, nackCount, packetsLost, frameWidth, frameHeight, freezeCount, totalFreezesDuration };
     }
   }
   return null;
