@@ -38,11 +38,12 @@ def clear_sky(call: Call) -> Iterator[None]:
 
 def test_five_percent_loss_on_both_hops_freezes_nothing(call: Call, record_property: Any) -> None:
     fine = call.freezes_in_s(3)
-    before, sent = call.counted(), [page.call("framesSent") for page in reversed(call.pages)]
     lost_before = [relay.up.lost + relay.down.lost for relay in call.relays()]
-
     call.weather(Weather(loss=0.05, delay_s=0.005, reorder=0.02))
-    sleep(call.pages[0], 6)
+    sleep(call.pages[0], 2)  # the browser's buffer gets used to it
+    before, sent = call.counted(), [page.call("framesSent") for page in reversed(call.pages)]
+
+    sleep(call.pages[0], 5)
 
     sent = [page.call("framesSent") - then for page, then in zip(reversed(call.pages), sent, strict=True)]
     after = call.counted()
@@ -53,7 +54,7 @@ def test_five_percent_loss_on_both_hops_freezes_nothing(call: Call, record_prope
         assert late["framesDecoded"] - early["framesDecoded"] > 0.95 * frames - 3
         assert late["nackCount"] > early["nackCount"], "repaired by asking again"
         assert late["pliCount"] - early["pliCount"] <= 1, "not by whole pictures"
-        assert late["freezeCount"] - early["freezeCount"] <= fine + 2, "a busy machine has some of its own"
+        assert late["freezeCount"] - early["freezeCount"] <= fine + 1, "a busy machine has some of its own"
 
 
 @pytest.mark.parametrize(
