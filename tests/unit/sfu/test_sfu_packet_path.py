@@ -300,7 +300,7 @@ class Overload:
         self.now = alice.connection.now() + 10.0
         self.harness = alice.harness
         self.alice = alice
-        self.number = 10
+        self.number = 11
         monkeypatch.setattr("appliance.sfu.forwarding.monotonic", lambda: self.now)
 
     def wait_in_line(self, packets: int) -> None:
@@ -320,6 +320,14 @@ class Overload:
         self.harness.port.path.receive(self.harness.socket)
 
 
+def watched_and_overloaded(alice: Participant, bob: Participant, monkeypatch: pytest.MonkeyPatch) -> Overload:
+    """Bob receives Alice's picture, which has begun."""
+    alice.send(write_rtp(VP8, 10, 0, VIDEO, KEYFRAME))
+    subscribe(bob, producer_of(alice))
+    alice.send(write_rtp(VP8, 11, 3000, VIDEO, KEYFRAME))
+    return Overload(alice, monkeypatch)
+
+
 def test_who_has_no_time_for_all_throws_pictures_away_and_lets_sound_through(
     pair: tuple[Participant, Participant], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -331,7 +339,6 @@ def test_who_has_no_time_for_all_throws_pictures_away_and_lets_sound_through(
     alice.send(write_rtp(VP8, 11, 3000, VIDEO, KEYFRAME))
     bob.take(), alice.take()
     overload, path = Overload(alice, monkeypatch), alice.harness.port.path
-    overload.number = 11
     overload.wait_in_line(400)
 
     for _ in range(3):
@@ -351,12 +358,8 @@ def test_what_was_thrown_away_is_not_asked_for_again_but_a_new_picture_is(
     pair: tuple[Participant, Participant], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice, bob = pair
-    alice.send(write_rtp(VP8, 10, 0, VIDEO, KEYFRAME))
-    subscribe(bob, producer_of(alice))
-    alice.send(write_rtp(VP8, 11, 3000, VIDEO, KEYFRAME))
+    overload = watched_and_overloaded(alice, bob, monkeypatch)
     alice.take()
-    overload = Overload(alice, monkeypatch)
-    overload.number = 11
     overload.wait_in_line(300)
     while alice.harness.socket.arriving:
         overload.wake(after_s=0.04)
@@ -374,11 +377,7 @@ def test_a_stall_of_the_whole_machine_is_made_up_for(
     pair: tuple[Participant, Participant], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice, bob = pair
-    alice.send(write_rtp(VP8, 10, 0, VIDEO, KEYFRAME))
-    subscribe(bob, producer_of(alice))
-    alice.send(write_rtp(VP8, 11, 3000, VIDEO, KEYFRAME))
-    overload = Overload(alice, monkeypatch)
-    overload.number = 11
+    overload = watched_and_overloaded(alice, bob, monkeypatch)
     overload.wait_in_line(200)
 
     overload.wake(after_s=0.0)
